@@ -1,0 +1,3 @@
+module rsm
+
+go 1.26
