@@ -135,6 +135,14 @@ type WaitGossip struct {
 	Master   schema.Addr `json:"master"`
 }
 
+// WaitKnown waits until a Sentinel has found the replicas and peers that it needs
+// for a failover.
+type WaitKnown struct {
+	Sentinel string        `json:"sentinel"`
+	Replicas []schema.Addr `json:"replicas"`
+	Peers    []schema.Addr `json:"peers"`
+}
+
 // Monitor makes a Sentinel watch the master, with every setting of the spec.
 type Monitor struct {
 	Sentinel        string         `json:"sentinel"`
@@ -186,6 +194,7 @@ func (a Snapshot) Subject() string      { return a.Role.Name }
 func (a WaitSync) Subject() string      { return a.Node }
 func (a WaitFailover) Subject() string  { return "sentinels" }
 func (a WaitGossip) Subject() string    { return a.Sentinel }
+func (a WaitKnown) Subject() string     { return a.Sentinel }
 func (a Monitor) Subject() string       { return a.Sentinel }
 func (a SetSentinel) Subject() string   { return a.Sentinel }
 func (a ResetSentinel) Subject() string { return a.Sentinel }
@@ -202,6 +211,7 @@ func (a Snapshot) Impact() Impact      { return ImpactNone }
 func (a WaitSync) Impact() Impact      { return ImpactNone }
 func (a WaitFailover) Impact() Impact  { return ImpactNone }
 func (a WaitGossip) Impact() Impact    { return ImpactNone }
+func (a WaitKnown) Impact() Impact     { return ImpactNone }
 func (a Monitor) Impact() Impact       { return ImpactNone }
 func (a SetSentinel) Impact() Impact   { return ImpactNone }
 func (a ResetSentinel) Impact() Impact { return ImpactNone }
@@ -215,6 +225,7 @@ func (a Snapshot) Commands() []Command     { return nil }
 func (a WaitSync) Commands() []Command     { return nil }
 func (a WaitFailover) Commands() []Command { return nil }
 func (a WaitGossip) Commands() []Command   { return nil }
+func (a WaitKnown) Commands() []Command    { return nil }
 func (a Publish) Commands() []Command      { return nil }
 
 // Commands sends CONFIG SET, then CONFIG REWRITE so that a restart keeps it.
@@ -308,6 +319,9 @@ func (a WaitFailover) String() string {
 func (a WaitGossip) String() string {
 	return fmt.Sprintf("wait until it learns from its peers that %s is master", a.Master)
 }
+func (a WaitKnown) String() string {
+	return fmt.Sprintf("wait until it knows %d replicas and %d peers", len(a.Replicas), len(a.Peers))
+}
 func (a Monitor) String() string {
 	if a.Replace {
 		return fmt.Sprintf("monitor %s instead, quorum %d", a.Master, a.Quorum)
@@ -330,7 +344,7 @@ func (a StartRole) Done(s *State) bool {
 		return s.Sentinels[a.Role.Name] != nil && s.Sentinels[a.Role.Name].Reach == Up
 	}
 	r := s.Redis[a.Role.Name]
-	return r != nil && r.Reach == Up && !r.Loading
+	return r != nil && r.Reach == Up
 }
 func (a StopRole) Done(s *State) bool {
 	if r := s.Redis[a.Role.Name]; r != nil {
@@ -364,6 +378,15 @@ func (a WaitSync) Done(s *State) bool {
 func (a WaitGossip) Done(s *State) bool {
 	r := s.Sentinels[a.Sentinel]
 	return r != nil && r.Master == a.Master
+}
+func (a WaitKnown) Done(s *State) bool {
+	r := s.Sentinels[a.Sentinel]
+	return r != nil && r.knowsAll(a.Replicas, a.Peers)
+}
+func (a WaitFailover) Done(s *State) bool { return !s.FailoverInProgress() && s.Authority() != nil }
+func (a ResetSentinel) Done(s *State) bool {
+	r := s.Sentinels[a.Sentinel]
+	return r != nil && r.knowsAll(a.Replicas, a.Peers) && len(r.Replicas) == len(a.Replicas) && len(r.Peers) == len(a.Peers)
 }
 func (a Monitor) Done(s *State) bool {
 	r := s.Sentinels[a.Sentinel]

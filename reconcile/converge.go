@@ -1,0 +1,53 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rsm/schema"
+)
+
+// Pause is how long Converge waits before it looks again while everything that
+// is held passes by itself.
+const Pause = 500 * time.Millisecond
+
+// Pass observes, plans and applies once.
+func (a *Applier) Pass(ctx context.Context, c *schema.Cluster) (*Report, error) {
+	state, err := a.Observer.Observe(ctx, c)
+	if err != nil {
+		return nil, fmt.Errorf("observe %s: %w", c.Name, err)
+	}
+	plan := NewPlan(c, state, a.Allow)
+	if len(plan.Steps) == 0 {
+		return &Report{Cluster: c.Name, Remaining: plan}, nil
+	}
+	return a.Apply(ctx, c, plan), nil
+}
+
+// Converge repeats passes until there is no drift, or only such that does not
+// pass by itself, or the context ends. The reports' steps are joined.
+func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, error) {
+	total := &Report{Cluster: c.Name}
+	started := a.now()
+	for {
+		report, err := a.Pass(ctx, c)
+		if err != nil {
+			return total, err
+		}
+		total.Steps = append(total.Steps, report.Steps...)
+		total.Replans += report.Replans
+		total.Err, total.Error, total.Remaining = report.Err, report.Error, report.Remaining
+		total.Duration = a.now().Sub(started)
+		rest := report.Remaining
+		again := rest != nil && (rest.Waiting() || len(rest.Steps) > 0)
+		if report.Err != nil && !errors.Is(report.Err, ErrStale) || !again {
+			return total, nil
+		}
+		if err := a.sleep(ctx, Pause); err != nil {
+			total.Err, total.Error = err, err.Error()
+			return total, nil
+		}
+	}
+}

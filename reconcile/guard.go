@@ -1,0 +1,152 @@
+package reconcile
+
+import "errors"
+
+// The reasons why a guard refuses.
+var (
+	ErrFailover  = errors.New("a failover is in progress")
+	ErrUnknown   = errors.New("it does not answer, and unknown is not absent")
+	ErrTwoMaster = errors.New("there would be two masters")
+	ErrAuthority = errors.New("it would act against the master that Sentinel elected")
+	ErrMajority  = errors.New("the Sentinels would lose their majority")
+	ErrData      = errors.New("a data set would be dropped without a copy")
+	ErrEmpty     = errors.New("it is empty, and another node may have data")
+	ErrNoMaster  = errors.New("the master is not reachable or is no master")
+	ErrNotWhole  = errors.New("the cluster is not whole")
+	ErrTilt      = errors.New("a Sentinel is in TILT mode: its clock jumped or it was frozen")
+)
+
+// Guard tells whether an action is safe on a state. It is asked for every step
+// of a plan on the model, and again on the live state right before the real one.
+func Guard(s *State, action Action) error {
+	switch action.(type) {
+	case WaitFailover, WaitSync, WaitGossip, WaitKnown, Publish, Snapshot:
+		return nil // they change nothing in the cluster
+	}
+	if r, x := s.Redis[action.Subject()], s.Sentinels[action.Subject()]; r != nil && r.Reach == Unknown || x != nil && x.Reach == Unknown {
+		return ErrUnknown
+	}
+	if s.FailoverInProgress() {
+		return ErrFailover
+	}
+	switch a := action.(type) {
+	case StartRole:
+		return guardStart(s, a)
+	case StopRole:
+		return guardStop(s, a)
+	case Promote:
+		return guardMaster(s, s.Redis[a.Node])
+	case Replicate:
+		return guardReplicate(s, a)
+	case Monitor:
+		return guardMonitor(s, a)
+	case ResetSentinel:
+		return guardReset(s, a)
+	}
+	return nil
+}
+
+func guardStart(s *State, a StartRole) error {
+	if a.Role.Kind == KindSentinel {
+		return nil
+	}
+	if a.Follow == "" {
+		return guardMaster(s, s.Redis[a.Role.Name])
+	}
+	if master := s.At(a.Follow); master == nil || master.Reach != Up || master.Role != Master {
+		return ErrNoMaster
+	}
+	return nil
+}
+
+// guardMaster refuses a second master, and one that is not who Sentinel elected
+// while that one is alive.
+func guardMaster(s *State, node *RedisState) error {
+	for _, other := range s.Redis {
+		if other == node {
+			continue
+		}
+		if other.Reach == Up && other.Role == Master && (other.Keys > 0 || len(other.Replicas) > 0) {
+			return ErrTwoMaster
+		}
+		if node.Keys == 0 && node.Process.Data != Yes &&
+			(other.Keys > 0 || other.Reach == Unknown || other.Reach == Down && other.Process.Data == Yes) {
+			return ErrEmpty
+		}
+	}
+	if named, ok := s.Named(); ok && node != nil && named.Addr != node.Addr {
+		if elected := s.At(named.Addr); elected == nil || elected.Reach != Down {
+			return ErrAuthority
+		}
+	}
+	return nil
+}
+
+// guardStop lets a redis-server of the spec go only when it holds nothing or is
+// no master, and a Sentinel only when a majority stays.
+func guardStop(s *State, a StopRole) error {
+	if r := s.Redis[a.Role.Name]; r != nil && r.Role == Master && r.Keys > 0 {
+		return ErrAuthority
+	}
+	if r := s.Sentinels[a.Role.Name]; r != nil {
+		up := s.countSentinels(func(x *SentinelState) bool { return x.Reach == Up && x != r })
+		if up < s.Majority() {
+			return ErrMajority
+		}
+	}
+	return nil
+}
+
+func guardReplicate(s *State, a Replicate) error {
+	node, master := s.Redis[a.Node], s.At(a.Master)
+	switch {
+	case node == nil || master == nil || master.Reach != Up || master.Role != Master || node == master:
+		return ErrNoMaster
+	case drops(node, master) != "" && !(node.Copied && a.Risk == ImpactDataLoss):
+		return ErrData
+	}
+	if named, ok := s.Named(); ok && named.Addr == node.Addr && node.Role == Master {
+		return ErrAuthority
+	}
+	return nil
+}
+
+func guardMonitor(s *State, a Monitor) error {
+	if s.Sentinels[a.Sentinel] != nil && s.Sentinels[a.Sentinel].Tilt {
+		return ErrTilt
+	}
+	if authority := s.Authority(); authority != nil && authority.Addr != a.Master {
+		return ErrAuthority
+	}
+	if master := s.At(a.Master); master == nil || master.Reach != Up || master.Role != Master {
+		return ErrNoMaster
+	}
+	return nil
+}
+
+// guardReset demands a whole cluster: a Sentinel that was reset knows no replica
+// for some seconds, and if the master died then, nobody would be promoted.
+func guardReset(s *State, a ResetSentinel) error {
+	authority := s.Authority()
+	if authority == nil || len(a.Replicas) == 0 && len(s.Redis) > 1 {
+		return ErrNotWhole
+	}
+	for _, r := range s.Redis {
+		if r.Reach != Up || r != authority && !r.LinkUp {
+			return ErrNotWhole
+		}
+	}
+	for _, r := range s.Sentinels {
+		switch {
+		case r.Tilt:
+			return ErrTilt
+		case r.Reach != Up || r.Master != authority.Addr:
+			return ErrNotWhole
+		}
+		replicas, peers := s.knowable(r)
+		if !r.knowsAll(replicas, peers) && r.Name != a.Sentinel {
+			return ErrNotWhole
+		}
+	}
+	return nil
+}

@@ -1,0 +1,228 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rsm/schema"
+)
+
+// target is who should be master, and why rsm may say so. The evidence is asked
+// in this order: what a majority of Sentinels says; who the replicas follow, when
+// no Sentinel knows anything; the last published registration, when nothing is
+// alive; the seed of the spec, when there is no data anywhere.
+type target struct {
+	node  *RedisState
+	basis string
+	first Action // what must happen before anybody can say: mostly to wait for Sentinel
+	held  *Held  // nobody may decide but a person
+}
+
+// settle is how long rsm watches a deployment that nobody leads before it
+// promotes anyone: long enough for a restarted Sentinel to speak up.
+func settle(c *schema.Cluster) time.Duration { return min(30*time.Second, 6*c.Sentinel.DownAfter) }
+
+func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
+	if s.sentinelsToStart() {
+		return target{} // they may remember the master, so they start before anybody decides
+	}
+	if s.FailoverInProgress() {
+		if named, ok := s.Named(); ok && s.HasQuorum() && s.successor() != nil {
+			return target{first: waitFailover(c, s, named.Addr)}
+		}
+		t := heldTarget("a failover is in progress")
+		t.held.Wait = true
+		return t
+	}
+	if named, ok := s.Named(); ok {
+		return namedTarget(c, s, named, allow)
+	}
+	for _, name := range names(s.Sentinels) {
+		if r := s.Sentinels[name]; r.Reach != Up {
+			return heldTarget("no majority of Sentinels names a master, and %s is %s: %s", name, r.Reach, r.Why)
+		}
+	}
+	return unnamedTarget(c, s, allow)
+}
+
+func (s *State) sentinelsToStart() bool {
+	return s.countSentinels(func(r *SentinelState) bool { return r.Reach == Down && r.Process.Local }) > 0
+}
+
+func heldTarget(format string, args ...any) target {
+	return target{held: &Held{Subject: "authority", Reason: fmt.Sprintf(format, args...)}}
+}
+
+// namedTarget handles a master that a majority of Sentinels names.
+func namedTarget(c *schema.Cluster, s *State, named Named, allow Allow) target {
+	node := s.At(named.Addr)
+	switch {
+	case node == nil:
+		t := heldTarget("the Sentinels monitor %s, which is no node of this cluster: "+
+			"another deployment may use the same master name; nothing is touched", named.Addr)
+		t.held.Block = true
+		return t
+	case node.Reach == Up && node.Role == Master && s.reborn(node) != nil:
+		return rebornMaster(c, s, node)
+	case node.Reach == Up && node.Role == Master:
+		return target{node: node, basis: "named by a majority of Sentinels"}
+	case node.Reach == Up:
+		return replicaNamed(c, s, node)
+	case node.Reach == Unknown:
+		return hungMaster(c, s, node)
+	}
+	return deadMaster(c, s, node, allow)
+}
+
+// replicaNamed handles Sentinels that monitor a replica (scenario 7).
+func replicaNamed(c *schema.Cluster, s *State, node *RedisState) target {
+	var masters []*RedisState
+	for _, name := range names(s.Redis) {
+		r := s.Redis[name]
+		if r.Reach != Up {
+			return heldTarget("the Sentinels monitor %s, which is a replica, and %s is %s", node.Name, name, r.Reach)
+		}
+		if r.Role == Master {
+			masters = append(masters, r)
+		}
+	}
+	switch {
+	case len(masters) == 0 && s.HasQuorum() && s.successor() != nil:
+		return target{first: waitFailover(c, s, node.Addr)}
+	case len(masters) == 0:
+		return heldTarget("the Sentinels monitor %s, which is a replica, and there is no master at all", node.Name)
+	case len(masters) > 1 || len(masters[0].Replicas) == 0:
+		return heldTarget("the Sentinels monitor %s, which is a replica, and %s cannot be told to be the true master",
+			node.Name, nodeList(masters))
+	case s.countSentinels((*SentinelState).Knows) < len(s.Sentinels):
+		return heldTarget("the Sentinels monitor %s, a replica of %s: all Sentinels must be reachable to correct it, "+
+			"or the one that is missing undoes it", node.Name, masters[0].Name)
+	}
+	return target{node: masters[0], basis: "the only master, with replicas attached, while the Sentinels monitor a replica"}
+}
+
+// reborn returns a replica that still has the data set of an elected master that
+// came back empty, before it could drop it; nil when there is none (scenario 38).
+func (s *State) reborn(master *RedisState) *RedisState {
+	if master.Keys > 0 {
+		return nil
+	}
+	for _, name := range names(s.Redis) {
+		r := s.Redis[name]
+		if r.Reach == Up && r.Role == Replica && r.Keys > 0 && !r.LinkUp && drops(r, master) != "" {
+			return r
+		}
+	}
+	return nil
+}
+
+// rebornMaster stops a master that came back empty before its replicas copy the
+// emptiness; Sentinel then promotes one that has the data.
+func rebornMaster(c *schema.Cluster, s *State, node *RedisState) target {
+	reason := fmt.Sprintf("it came back empty while %s still has %d keys", s.reborn(node).Name, s.reborn(node).Keys)
+	if !node.Process.Local || !node.Process.Running {
+		return heldTarget("stop the master %s at once: %s; rsm cannot stop it from here", node.Name, reason)
+	}
+	return target{first: StopRole{Role: redisRef(c, node.Name), Reason: reason, Risk: ImpactFailover, NoSave: true}}
+}
+
+// hungMaster handles a named master that does not answer. Unknown is not absent:
+// only Sentinel may call it down.
+func hungMaster(c *schema.Cluster, s *State, node *RedisState) target {
+	if down := s.countSentinels(func(r *SentinelState) bool { return r.HasFlag("s_down") || r.HasFlag("o_down") }); down > 0 &&
+		s.HasQuorum() && s.successor() != nil {
+		return target{first: waitFailover(c, s, node.Addr)}
+	}
+	t := heldTarget("the master %s cannot be reached from here (%s); Sentinel decides whether it is down", node.Name, node.Why)
+	t.held.Wait = true
+	return t
+}
+
+// deadMaster handles a named master that is proven absent (scenarios 6, 12, 37, 38).
+func deadMaster(c *schema.Cluster, s *State, node *RedisState, allow Allow) target {
+	alive := s.filter(func(r *RedisState) bool { return r.Reach == Up })
+	switch {
+	case len(alive) == 0:
+		return restartNamed(s, node, allow)
+	case !s.HasQuorum():
+		return heldTarget("the master %s is down, and too few Sentinels are left to replace it", node.Name)
+	case s.successor() == nil:
+		return heldTarget("the master %s is down and Sentinel can promote nobody: %s", node.Name, whyNot(alive))
+	}
+	return target{first: waitFailover(c, s, node.Addr)}
+}
+
+// restartNamed handles a total outage in which the Sentinels remember the master:
+// it starts as the master again, unless it lost its data and others did not.
+func restartNamed(s *State, node *RedisState, allow Allow) target {
+	if chosen := allowed(s.filter(func(*RedisState) bool { return true }), allow); chosen != nil {
+		return target{node: chosen, basis: "chosen by " + allowFlag(AllowPromote, chosen.Name)}
+	}
+	if node.Process.Data != Yes {
+		for _, name := range names(s.Redis) {
+			if r := s.Redis[name]; r != node && r.Process.Data != No {
+				t := heldTarget("%s is the elected master but has no data on disk, while %s has (%s): starting it would "+
+					"empty the others", node.Name, name, r.Process.Data)
+				t.held.Flag = allowFlag(AllowPromote, name)
+				return t
+			}
+		}
+	}
+	return target{node: node, basis: "the last elected master; nothing is alive to replace it"}
+}
+
+func whyNot(replicas []*RedisState) string {
+	var why []string
+	for _, r := range replicas {
+		switch {
+		case r.Role == Master:
+			why = append(why, r.Name+" says it is a master")
+		case r.Priority == 0:
+			why = append(why, r.Name+" has replica-priority 0")
+		}
+	}
+	return strings.Join(why, ", ")
+}
+
+func waitFailover(c *schema.Cluster, s *State, lost schema.Addr) WaitFailover {
+	wait := WaitFailover{Lost: lost, Timeout: c.Sentinel.DownAfter + 2*c.Sentinel.FailoverTimeout + 10*time.Second}
+	if next := s.successor(); next != nil {
+		wait.Predicted = next.Addr
+	}
+	return wait
+}
+
+func (s *State) countSentinels(is func(*SentinelState) bool) int {
+	n := 0
+	for _, r := range s.Sentinels {
+		if is(r) {
+			n++
+		}
+	}
+	return n
+}
+
+// filter lists the nodes that satisfy is, by name.
+func (s *State) filter(is func(*RedisState) bool) []*RedisState {
+	var list []*RedisState
+	for _, name := range names(s.Redis) {
+		if is(s.Redis[name]) {
+			list = append(list, s.Redis[name])
+		}
+	}
+	return list
+}
+
+func nodeList(nodes []*RedisState) string {
+	list := make([]string, len(nodes))
+	for i, r := range nodes {
+		list[i] = fmt.Sprintf("%s (%d keys, offset %d)", r.Name, r.Keys, r.Offset)
+	}
+	return strings.Join(list, ", ")
+}
+
+func sameHistory(nodes []*RedisState) bool {
+	return !slices.ContainsFunc(nodes, func(r *RedisState) bool { return r.ReplID != nodes[0].ReplID })
+}

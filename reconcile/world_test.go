@@ -1,0 +1,185 @@
+package reconcile
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"rsm/schema"
+)
+
+// testCluster is a spec with n redis-servers r1… and m Sentinels s1….
+func testCluster(n, m int) *schema.Cluster {
+	c := &schema.Cluster{Name: "test"}
+	for i := range n {
+		c.Redis.Nodes = append(c.Redis.Nodes, schema.RedisNode{
+			Name: fmt.Sprintf("r%d", i+1), Host: "local", Addr: schema.NewAddr("127.0.0.1", 7001+i),
+			Priority: 100, Config: map[string]string{"maxmemory": "100mb"},
+		})
+	}
+	for i := range m {
+		c.Sentinel.Nodes = append(c.Sentinel.Nodes, schema.SentinelNode{
+			Name: fmt.Sprintf("s%d", i+1), Host: "local", Addr: schema.NewAddr("127.0.0.1", 8001+i),
+		})
+	}
+	c.Redis.Seed = "r1"
+	c.Sentinel.Quorum = c.Sentinel.Majority()
+	c.Sentinel.DownAfter, c.Sentinel.FailoverTimeout, c.Sentinel.ParallelSyncs = 5*time.Second, 60*time.Second, 1
+	return c
+}
+
+// absent is the state of a cluster of which nothing runs and nothing is on disk.
+func absent(c *schema.Cluster) *State {
+	s := &State{Cluster: c.Name, Redis: map[string]*RedisState{}, Sentinels: map[string]*SentinelState{}}
+	for _, n := range c.Redis.Nodes {
+		s.Redis[n.Name] = &RedisState{Name: n.Name, Addr: n.Addr, Reach: Down, Priority: n.Priority, SecondOffset: -1,
+			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
+	}
+	for _, n := range c.Sentinel.Nodes {
+		s.Sentinels[n.Name] = &SentinelState{Name: n.Name, Addr: n.Addr, Reach: Down, MyID: "id-" + n.Name,
+			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
+	}
+	return s
+}
+
+// healthy is the state in which the cluster is what the spec says, r1 leading.
+func healthy(c *schema.Cluster) *State {
+	s := absent(c)
+	for _, step := range NewPlan(c, s, nil).Steps {
+		step.Action.apply(s)
+	}
+	for _, r := range s.Redis {
+		r.Keys, r.Offset, r.Version, r.RunID = 10, 1000, "7.0.15", "run-"+r.Name
+		r.Process.Data = Yes
+	}
+	return s
+}
+
+// The faults that the property tests inject. Each changes a state as the outside
+// world might; none asks what rsm would like.
+var faults = []struct {
+	name string
+	hurt func(*rand.Rand, *schema.Cluster, *State)
+}{
+	{"kill redis", func(r *rand.Rand, _ *schema.Cluster, s *State) { s.kill(pickRedis(r, s)) }},
+	{"kill master", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
+		if m := s.Authority(); m != nil {
+			s.kill(m)
+		}
+	}},
+	{"hang redis", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		n := pickRedis(r, s)
+		n.Reach, n.Why = Unknown, "timeout"
+	}},
+	{"lose disk", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		n := pickRedis(r, s)
+		s.kill(n)
+		n.Process.Data, n.ReplID, n.Offset = No, "", 0
+	}},
+	{"reborn empty", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		n := pickRedis(r, s)
+		s.kill(n)
+		n.Reach, n.Role, n.Keys, n.Offset, n.Process.Running = Up, Master, 0, 0, true
+		n.ReplID, n.ReplID2, n.Process.Data = fmt.Sprint("reborn-", r.IntN(1e6)), "", No
+	}},
+	{"stray write", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		if n := pickRedis(r, s); n.Reach == Up {
+			if n.Role == Replica {
+				n.lead()
+			}
+			n.Offset += 100
+			n.Keys += 5
+		}
+	}},
+	{"wrong master", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		if n, m := pickRedis(r, s), pickRedis(r, s); n.Reach == Up {
+			n.Role, n.Master, n.LinkUp = Replica, m.Addr, m.Reach == Up && m != n && m.ReplID == n.ReplID
+		}
+	}},
+	{"foreign master", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		if n := pickRedis(r, s); n.Reach == Up && n.Role == Replica {
+			n.Master, n.ReplID, n.LinkUp = "10.9.9.9:6379", "foreign", r.IntN(2) == 0
+		}
+	}},
+	{"blank sentinel", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickSentinel(r, s).blank() }},
+	{"blank sentinels", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
+		for _, x := range s.Sentinels {
+			x.blank()
+		}
+	}},
+	{"kill sentinel", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		x := pickSentinel(r, s)
+		x.Reach, x.Process.Running = Down, false
+	}},
+	{"hang sentinel", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickSentinel(r, s).Reach = Unknown }},
+	{"sentinel elsewhere", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		x := pickSentinel(r, s)
+		x.Master, x.Epoch = pickRedis(r, s).Addr, uint64(r.IntN(5))
+	}},
+	{"all elsewhere", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		addr := pickRedis(r, s).Addr
+		for _, x := range s.Sentinels {
+			if x.Knows() {
+				x.Master = addr
+			}
+		}
+	}},
+	{"settings", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		pickSentinel(r, s).Quorum = r.IntN(4)
+		pickSentinel(r, s).DownAfter = time.Duration(r.IntN(9)) * time.Second
+		if n := pickRedis(r, s); n.Config != nil {
+			n.Config["maxmemory"], n.Config["replica-read-only"] = "1", "no"
+		}
+	}},
+	{"failover", func(_ *rand.Rand, c *schema.Cluster, s *State) {
+		if s.HasQuorum() && s.successor() != nil {
+			waitFailover(c, s, "").apply(s)
+		}
+	}},
+	{"failover begins", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		x := pickSentinel(r, s)
+		x.Flags = append(x.Flags, "failover_in_progress")
+	}},
+	{"stale replica", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		x := pickSentinel(r, s)
+		x.Replicas = append(x.Replicas, KnownReplica{Addr: "127.0.0.1:9999", Flags: []string{"slave", "s_down"}})
+	}},
+	{"surplus", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		s.Surplus = append(s.Surplus, SurplusRole{Name: fmt.Sprint("old", r.IntN(9)), Kind: KindRedis, Addr: "127.0.0.1:9999", Running: true})
+	}},
+	{"priority", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickRedis(r, s).Priority = 0 }},
+	{"loading", func(r *rand.Rand, _ *schema.Cluster, s *State) { n := pickRedis(r, s); n.Loading = n.Reach == Up }},
+	{"record", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		s.Record = &Registration{Cluster: s.Cluster, Master: pickRedis(r, s).Addr}
+	}},
+	{"long ago", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
+		for _, n := range s.Redis {
+			n.LinkDown = time.Hour
+		}
+	}},
+}
+
+func pickRedis(r *rand.Rand, s *State) *RedisState {
+	list := names(s.Redis)
+	return s.Redis[list[r.IntN(len(list))]]
+}
+
+func pickSentinel(r *rand.Rand, s *State) *SentinelState {
+	list := names(s.Sentinels)
+	return s.Sentinels[list[r.IntN(len(list))]]
+}
+
+func (s *State) kill(n *RedisState) {
+	n.Reach, n.Process.Running, n.Role, n.Master, n.LinkUp, n.Keys = Down, false, "", "", false, 0
+	for _, other := range s.Redis {
+		if other.Master == n.Addr {
+			other.LinkUp = false
+		}
+		other.Replicas = without(other.Replicas, n.Addr)
+	}
+	n.Replicas = nil
+}
+
+func (s *SentinelState) blank() {
+	s.Master, s.Epoch, s.Flags, s.Replicas, s.Peers = "", 0, nil, nil, nil
+}
