@@ -24,7 +24,9 @@ func (p *pass) redis(ctx context.Context, node schema.RedisNode, r *reconcile.Re
 		return
 	}
 	if r.Reach == reconcile.Up {
-		r.Copied = p.o.Host.Kept(role, r.ReplID, r.Offset)
+		// The offset of a server that never had a replica stands still, so a write
+		// after the copy shows only in the count of unsaved changes.
+		r.Copied = seen.info.int("rdb_changes_since_last_save") == 0 && p.o.Host.Kept(role, r.ReplID, r.Offset)
 	}
 	if r.Reach == reconcile.Down && r.Process.Local && len(node.Config) > 0 {
 		p.checkConfig(ctx, node, r)

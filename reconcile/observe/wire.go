@@ -15,6 +15,7 @@ type sight struct {
 	reach   reconcile.Reach
 	why     string
 	process reconcile.Process
+	info    info // nil unless reach is Up
 }
 
 // reader reads a server over an open session. It returns its INFO, or why it is
@@ -24,14 +25,14 @@ type reader func(ctx context.Context, s *session) (info, string, error)
 // wire reads one server within one deadline, and then what this machine knows of
 // its process.
 func (p *pass) wire(ctx context.Context, role reconcile.RoleRef, k key, read reader) sight {
-	f, seen := p.contact(ctx, role, k, read)
+	seen := p.contact(ctx, role, k, read)
 	host := p.o.Host
 	if host == nil || !host.Local(role.Addr) {
 		return seen
 	}
 	seen.process = host.Process(ctx, role)
-	pid, _ := strconv.Atoi(f["process_id"])
-	if file := f["config_file"]; !seen.process.Running && file != "" && pid > 0 && host.Adopt(role, file, pid) {
+	pid, _ := strconv.Atoi(seen.info["process_id"])
+	if file := seen.info["config_file"]; !seen.process.Running && file != "" && pid > 0 && host.Adopt(role, file, pid) {
 		seen.process = host.Process(ctx, role)
 	}
 	if seen.reach == reconcile.Down && seen.process.Running {
@@ -42,28 +43,28 @@ func (p *pass) wire(ctx context.Context, role reconcile.RoleRef, k key, read rea
 }
 
 // contact connects and reads.
-func (p *pass) contact(ctx context.Context, role reconcile.RoleRef, k key, read reader) (info, sight) {
+func (p *pass) contact(ctx context.Context, role reconcile.RoleRef, k key, read reader) sight {
 	timeout := p.o.timeout()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s, err := p.o.open(ctx, role.Addr, k)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return nil, sight{reach: reconcile.Down, why: "connection refused"}
+		return sight{reach: reconcile.Down, why: "connection refused"}
 	case err != nil && isTimeout(err):
-		return nil, sight{reach: reconcile.Unknown, why: fmt.Sprintf("no answer within %s", timeout)}
+		return sight{reach: reconcile.Unknown, why: fmt.Sprintf("no answer within %s", timeout)}
 	case err != nil:
-		return nil, sight{reach: reconcile.Unknown, why: err.Error()}
+		return sight{reach: reconcile.Unknown, why: err.Error()}
 	}
 	defer s.close()
 	f, why, err := read(ctx, s)
 	switch {
 	case err != nil:
-		return nil, sight{reach: reconcile.Unknown, why: s.why(err, timeout)}
+		return sight{reach: reconcile.Unknown, why: s.why(err, timeout)}
 	case why != "":
-		return nil, sight{reach: reconcile.Unknown, why: why}
+		return sight{reach: reconcile.Unknown, why: why}
 	}
-	return f, sight{reach: reconcile.Up}
+	return sight{reach: reconcile.Up, info: f}
 }
 
 // wrongKind says what answers instead of a server of the wanted redis_mode
