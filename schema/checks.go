@@ -1,0 +1,168 @@
+package schema
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// address checks a host's address and returns it in its shortest form.
+func (d *decoder) address(host Host, hosts int) string {
+	if host.Address == "" {
+		return ""
+	}
+	path := join(join("hosts", host.Name), "address")
+	addr, err := netip.ParseAddr(host.Address)
+	switch {
+	case err != nil:
+		d.report(CodeAddress, path, false, "%q is not an IP address", host.Address).Hint =
+			"Sentinel follows addresses, so that names are not accepted"
+		return ""
+	case addr.IsUnspecified(), addr.IsMulticast(), addr.Zone() != "":
+		d.report(CodeAddress, path, false, "%q is not an address that others can connect to", host.Address)
+		return ""
+	case addr.IsLoopback() && hosts > 1:
+		d.report(CodeLoopback, path, false, "the other hosts cannot reach %s", host.Address)
+	}
+	return addr.Unmap().String()
+}
+
+// host finds the host of a node; given tells that the node names one.
+func (d *decoder) host(path, name string, given bool) (Host, bool) {
+	at := path + ".host"
+	if !given {
+		if len(d.spec.Hosts) == 1 {
+			return d.spec.Hosts[0], true
+		}
+		if _, bad := d.index.labels[at]; !bad && len(d.spec.Hosts) > 1 {
+			d.report(CodeWhichHost, path, true, "host is missing: the spec has %d hosts", len(d.spec.Hosts))
+		}
+		return Host{}, false
+	}
+	host, ok := d.spec.Host(name)
+	if !ok {
+		var names []string
+		for _, h := range d.spec.Hosts {
+			names = append(names, h.Name)
+		}
+		p := d.report(CodeHost, at, false, "there is no host %s", name)
+		if guess := nearest(name, names); guess != "" {
+			p.Hint = "did you mean " + guess + "?"
+		} else {
+			p.Hint = "declare it: hosts: " + name + `: address: "..."`
+		}
+	}
+	return host, ok
+}
+
+// checkRedis checks the data side as a whole and fills in the seed. declared
+// has all nodes that were written, even those that are wrong.
+func (d *decoder) checkRedis(path string, r *Redis, declared map[string]any) {
+	if declared != nil && len(declared) == 0 {
+		d.report(CodeNoNode, path+".nodes", true, "at least one redis node is needed")
+		return
+	}
+	d.checkVersion(path+".version", r.Version)
+	if len(r.Nodes) == 0 {
+		return
+	}
+	if r.Seed == "" {
+		r.Seed = r.Nodes[0].Name
+	}
+	if _, ok := r.Node(r.Seed); !ok {
+		var names []string
+		for _, n := range r.Nodes {
+			names = append(names, n.Name)
+		}
+		p := d.report(CodeSeed, path+".seed", false, "%s is not one of redis.nodes", r.Seed)
+		if guess := nearest(r.Seed, names); guess != "" {
+			p.Hint = "did you mean " + guess + "?"
+		}
+	}
+	if len(r.Nodes) == 1 {
+		d.report(CodeNoReplica, path+".nodes", true, "one redis node: no failover is possible")
+		return
+	}
+	candidates := 0
+	for _, n := range r.Nodes {
+		if n.Priority > 0 {
+			candidates++
+		}
+	}
+	if candidates < 2 {
+		d.report(CodeNoCandidate, path+".nodes", true,
+			"%d of %d nodes have a priority above 0: after one failure Sentinel can promote none", candidates, len(r.Nodes))
+	}
+}
+
+func (d *decoder) checkVersion(path, version string) {
+	if version == "" {
+		return
+	}
+	if _, err := ParseVersions(version); err != nil {
+		d.report(CodeVersion, path, false, "%v", err)
+	}
+}
+
+// checkSentinel checks the watching side as a whole and fills in the quorum.
+func (d *decoder) checkSentinel(path string, s *Sentinel, declared map[string]any) {
+	if declared != nil && len(declared) == 0 {
+		d.report(CodeNoNode, path+".nodes", true, "at least one Sentinel is needed")
+		return
+	}
+	if s.DownAfter > 0 && s.DownAfter < time.Second {
+		d.report(CodeImpatient, path+".downAfter", false,
+			"%s: a short pause of the machine will look like a dead master", s.DownAfter)
+	}
+	// A node with a mistake elsewhere still counts.
+	n := len(declared)
+	if n == 0 || n != len(s.Nodes) {
+		return
+	}
+	switch {
+	case n == 1:
+		d.report(CodeSentinels, path+".nodes", true, "one Sentinel: when its host fails, nothing fails over").Hint = "use three"
+	case n%2 == 0:
+		d.report(CodeSentinels, path+".nodes", true,
+			"%d Sentinels survive no more failures than %d", n, n-1).Hint = fmt.Sprintf("use %d", n+1)
+	}
+	majority := s.Majority()
+	switch {
+	case s.Quorum == 0:
+		s.Quorum = majority
+	case s.Quorum > n:
+		d.report(CodeQuorumHigh, path+".quorum", false,
+			"quorum %d is above the number of Sentinels, %d: no failover could ever start", s.Quorum, n)
+	case s.Quorum < majority:
+		d.report(CodeQuorumLow, path+".quorum", false,
+			"quorum %d is below the majority of %d Sentinels, which is %d", s.Quorum, n, majority)
+	}
+}
+
+// ports refuses two roles at one address, over all clusters.
+func (d *decoder) ports() {
+	taken := map[Addr]string{}
+	take := func(addr Addr, path string) {
+		if addr == "" {
+			return
+		}
+		first, used := taken[addr]
+		if !used {
+			taken[addr] = path
+			return
+		}
+		where := d.index.at(first + ".port")
+		p := d.report(CodePortTwice, path+".port", false, "%s is taken by %s", addr, first)
+		if where.IsValid() {
+			p.Hint = fmt.Sprintf("the other one is at line %d of %s", where.Line(), where.Filename())
+		}
+	}
+	for _, c := range d.spec.Clusters {
+		for _, n := range c.Redis.Nodes {
+			take(n.Addr, "clusters."+c.Name+".redis.nodes."+n.Name)
+		}
+		for _, n := range c.Sentinel.Nodes {
+			take(n.Addr, "clusters."+c.Name+".sentinel.nodes."+n.Name)
+		}
+	}
+}

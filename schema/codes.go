@@ -1,0 +1,113 @@
+package schema
+
+// Code is the stable name of one kind of problem. A code never changes its
+// meaning, and a retired one is not used again.
+type Code string
+
+// The codes. Their meaning is in the table of Codes.
+const (
+	CodePath         Code = "RSM001"
+	CodeEmpty        Code = "RSM002"
+	CodeSyntax       Code = "RSM003"
+	CodePackages     Code = "RSM004"
+	CodeIgnored      Code = "RSM005"
+	CodeImport       Code = "RSM006"
+	CodeEmbed        Code = "RSM007"
+	CodeTooBig       Code = "RSM008"
+	CodeLimit        Code = "RSM009"
+	CodeCrash        Code = "RSM010"
+	CodeEvaluate     Code = "RSM011"
+	CodeUnknown      Code = "RSM020"
+	CodeValue        Code = "RSM021"
+	CodeMissing      Code = "RSM022"
+	CodeIncomplete   Code = "RSM023"
+	CodeName         Code = "RSM024"
+	CodeReserved     Code = "RSM025"
+	CodeNoCluster    Code = "RSM026"
+	CodeHost         Code = "RSM030"
+	CodeWhichHost    Code = "RSM031"
+	CodeAddress      Code = "RSM032"
+	CodePortTwice    Code = "RSM033"
+	CodeLoopback     Code = "RSM034"
+	CodeSeed         Code = "RSM040"
+	CodeRoleName     Code = "RSM041"
+	CodeNoNode       Code = "RSM042"
+	CodeVersion      Code = "RSM043"
+	CodeNoReplica    Code = "RSM044"
+	CodeNoCandidate  Code = "RSM045"
+	CodeQuorumHigh   Code = "RSM050"
+	CodeQuorumLow    Code = "RSM051"
+	CodeSentinels    Code = "RSM052"
+	CodeDuration     Code = "RSM053"
+	CodeImpatient    Code = "RSM054"
+	CodeDirective    Code = "RSM060"
+	CodeDirectiveTwo Code = "RSM061"
+	CodeLineBreak    Code = "RSM062"
+	CodeSecret       Code = "RSM070"
+	CodeSecretWhere  Code = "RSM071"
+)
+
+// CodeInfo explains a code.
+type CodeInfo struct {
+	Code     Code
+	Severity Severity
+	// Means says what is wrong, in one sentence.
+	Means string
+	// Do says what to do about it.
+	Do string
+}
+
+// Codes returns every code with its meaning, in order.
+func Codes() []CodeInfo {
+	return []CodeInfo{
+		{CodePath, SeverityError, "The path does not exist or cannot be read.", "Give a directory of CUE files, or one .cue file."},
+		{CodeEmpty, SeverityError, "The directory holds no CUE file.", "Write one, or let `rsm init DIR` write a starter spec."},
+		{CodeSyntax, SeverityError, "The file is not CUE.", "Fix the syntax at the place shown."},
+		{CodePackages, SeverityError, "The files of the directory are not all of one package.", "Give every file the same package clause."},
+		{CodeIgnored, SeverityWarning, "A file lies beside the spec but is not read, as CUE itself would not read it.", "Rename it to *.cue, or move it elsewhere."},
+		{CodeImport, SeverityError, "An import cannot be resolved. rsm asks no registry.", "Import CUE's own packages, rsm.dev/schema, packages of the same module, or vendor under cue.mod/pkg."},
+		{CodeEmbed, SeverityError, "The file uses @extern or @if, which rsm does not allow.", "Write the value in CUE."},
+		{CodeTooBig, SeverityError, "A file is too large, or there are too many.", "Split the file (1 MiB each) or the directory (10,000 files)."},
+		{CodeLimit, SeverityError, "The evaluation took too long or too much memory and was stopped.", "Look for a large list.Range or nested for loops."},
+		{CodeCrash, SeverityError, "The evaluation ended unexpectedly.", "Report it with the spec; nothing was changed."},
+		{CodeEvaluate, SeverityError, "CUE finds the values contradictory, or a reference leads nowhere.", "Fix the value at the place shown."},
+		{CodeUnknown, SeverityError, "The field does not exist.", "Correct its name, or turn a helper into a hidden field (_name)."},
+		{CodeValue, SeverityError, "The value has the wrong type or is out of range.", "Give a value of the kind shown."},
+		{CodeMissing, SeverityError, "A required field is missing.", "Add it."},
+		{CodeIncomplete, SeverityError, "The field has a constraint but no value.", "Give it a value."},
+		{CodeName, SeverityError, "The name has characters that rsm cannot use.", "Use lower-case letters, digits and hyphens, starting with a letter."},
+		{CodeReserved, SeverityWarning, "The field is reserved and not acted upon by this version.", "Leave it out until it is."},
+		{CodeNoCluster, SeverityWarning, "The spec declares no cluster.", "Declare one under clusters."},
+		{CodeHost, SeverityError, "The node names a host that is not declared.", "Declare it under hosts, or correct the name."},
+		{CodeWhichHost, SeverityError, "The node does not say on which of several hosts it runs.", "Add host."},
+		{CodeAddress, SeverityError, "The host address is not an IP address that others can connect to.", "Write the IP address."},
+		{CodePortTwice, SeverityError, "Two roles use the same address and port.", "Give each its own port."},
+		{CodeLoopback, SeverityWarning, "A host of several has a loopback address, which the others cannot reach.", "Give the address in the common network."},
+		{CodeSeed, SeverityError, "The seed is not a node of the cluster.", "Name one of redis.nodes."},
+		{CodeRoleName, SeverityError, "A redis node and a Sentinel of one cluster have the same name.", "Rename one of them."},
+		{CodeNoNode, SeverityError, "The cluster has no redis node, or no Sentinel.", "Declare at least one; two and three are the useful minimum."},
+		{CodeVersion, SeverityError, "The version constraint cannot be understood or excludes everything.", "Write comparisons such as \">=7.0 <8\"."},
+		{CodeNoReplica, SeverityWarning, "The cluster has one redis node, so that no failover is possible.", "Add a second node."},
+		{CodeNoCandidate, SeverityWarning, "Fewer than two redis nodes have a priority above 0, so that after one failure Sentinel can promote none.", "Give two nodes or more a priority above 0."},
+		{CodeQuorumHigh, SeverityError, "The quorum is above the number of Sentinels, so that no failover can ever start.", "Lower it, or add Sentinels."},
+		{CodeQuorumLow, SeverityError, "The quorum is below the majority, so that a minority can declare the master down.", "Raise it, or leave it out."},
+		{CodeSentinels, SeverityWarning, "The number of Sentinels is even, or just one.", "Use three or five."},
+		{CodeDuration, SeverityError, "The duration cannot be understood or is out of range.", "Write for example \"5s\"."},
+		{CodeImpatient, SeverityWarning, "downAfter is so short that a pause of the machine looks like a dead master.", "Use 1s or more."},
+		{CodeDirective, SeverityError, "The redis.conf directive is not for config.", "Use what the message names instead."},
+		{CodeDirectiveTwo, SeverityError, "The same directive is given twice in different case.", "Keep one."},
+		{CodeLineBreak, SeverityError, "The directive's value has a line break or NUL byte, which redis.conf cannot hold.", "Remove it."},
+		{CodeSecret, SeverityError, "A secret is written in the spec.", "Give {env: \"NAME\"} or {file: \"PATH\"} - and change the secret, as it is in git now."},
+		{CodeSecretWhere, SeverityError, "A secret needs either env or file.", "Give exactly one."},
+	}
+}
+
+// severity returns the severity of a code.
+func (c Code) severity() Severity {
+	for _, info := range Codes() {
+		if info.Code == c {
+			return info.Severity
+		}
+	}
+	return SeverityError
+}
