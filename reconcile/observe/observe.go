@@ -110,7 +110,7 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		wg.Go(func() { o.slot(func() { p.sentinel(ctx, s) }) })
 	}
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
+	if err := ended(ctx); err != nil { // what the probes saw is of the caller's haste, not of the servers
 		return nil, fmt.Errorf("observe %s: %w", cluster.Name, err)
 	}
 	if o.Host == nil {
@@ -121,6 +121,15 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		return nil, fmt.Errorf("observe %s: read registration: %w", cluster.Name, err)
 	}
 	return state, nil
+}
+
+// ended is ctx.Err, also in the moment when a connection's deadline, which is the
+// context's, has passed just before the context notices.
+func ended(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // pass is one Observe: what its probes share.
