@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"rsm/reconcile"
 )
 
 // endOfConfig is no directive of any Redis. Redis reads a configuration in
@@ -24,7 +26,7 @@ var refusal = regexp.MustCompile(`(?m)at line (\d+)\r?\n>>> .*\r?\n(.*)$`)
 // and why. No port is opened and no file is touched. The error says why it could
 // not be asked; bad is nil when all are good.
 func (h *Host) CheckConfig(ctx context.Context, config map[string]string) (bad map[string]string, err error) {
-	path, err := h.findBinary(binaryName(""))
+	path, err := h.findBinary(binaryName(reconcile.KindRedis))
 	if err != nil {
 		return nil, err
 	}

@@ -361,3 +361,91 @@ func TestStopNeverKillsUnasked(t *testing.T) {
 		t.Errorf("after NoSave: %+v", p)
 	}
 }
+
+func TestAppendonlyNeverStartsWithoutItsData(t *testing.T) {
+	t.Parallel()
+	h, ref := newHost(t), redisRef("r1", redistest.Ports(t, 1)[0])
+	step := func(appendonly, want string) {
+		t.Helper()
+		mustStart(t, h, reconcile.StartRole{Role: ref, Config: map[string]string{"appendonly": appendonly, "save": "900 1"}})
+		if got := do(t, ref, "CONFIG", "GET", "appendonly").([]any)[1]; got != want {
+			t.Errorf("started with %s: appendonly is %v, want %s", appendonly, got, want)
+		}
+		if got := do(t, ref, "EXISTS", "key"); got != int64(1) {
+			t.Fatalf("started with %s: the key is gone", appendonly)
+		}
+	}
+	live := func(value string) {
+		t.Helper()
+		do(t, ref, "CONFIG", "SET", "appendonly", value)
+		do(t, ref, "CONFIG", "REWRITE")
+		do(t, ref, "SET", "after", value)
+	}
+	mustStart(t, h, reconcile.StartRole{Role: ref, Config: map[string]string{"appendonly": "no", "save": "900 1"}})
+	do(t, ref, "SET", "key", "value")
+	mustStop(t, h, ref)
+	step("yes", "no") // an RDB file only
+	live("yes")
+	mustStop(t, h, ref)
+	step("yes", "yes")
+	mustStop(t, h, ref)
+	step("no", "yes")
+	live("no") // leaves an AOF that gets old
+	mustStop(t, h, ref)
+	step("yes", "no")
+	if got := do(t, ref, "GET", "after"); got != "no" {
+		t.Errorf("GET after = %v: an old file was loaded", got)
+	}
+	mustStop(t, h, ref)
+	err := h.Start(t.Context(), reconcile.StartRole{Role: ref, Config: map[string]string{"dbfilename": "other.rdb"}})
+	if err == nil || !strings.Contains(err.Error(), "under dbfilename dump.rdb") {
+		t.Errorf("start with another file name: %v", err)
+	}
+	if err := os.Remove(h.confPath(ref)); err != nil {
+		t.Fatal(err)
+	}
+	step("no", "yes") // the file is lost, the AOF is there
+}
+
+func TestDirectivesBeyondLoopback(t *testing.T) {
+	t.Parallel()
+	h := &Host{Dir: "/state"}
+	text := func(kind reconcile.Kind, config map[string]string, p passwords) string {
+		ref := reconcile.RoleRef{Cluster: "cache", Name: "n", Kind: kind, Addr: "[2001:db8::1]:7000"}
+		var lines []string
+		for _, d := range h.directives(reconcile.StartRole{Role: ref, Config: config, Follow: "10.0.0.2:7001"}, p) {
+			lines = append(lines, d.line())
+		}
+		return strings.Join(lines, "\n")
+	}
+	const common = "port 7000\nbind 2001:db8::1\ndir /state/clusters/cache/n/data\ndaemonize no\nlogfile \"\"\n"
+	for name, tt := range map[string]struct{ got, want string }{
+		"redis": {text(reconcile.KindRedis, nil, passwords{}), common + "replica-announce-ip 2001:db8::1\n" +
+			"replica-announce-port 7000\nprotected-mode no\nreplicaof 10.0.0.2 7001"},
+		"redis with password": {text(reconcile.KindRedis, map[string]string{"hz": "7"}, passwords{redis: "p q"}), "hz 7\n" + common +
+			"replica-announce-ip 2001:db8::1\nreplica-announce-port 7000\nreplicaof 10.0.0.2 7001\n" +
+			"requirepass \"p q\"\nmasterauth \"p q\""},
+		"protected by the spec": {text(reconcile.KindRedis, map[string]string{"protected-mode": "yes"}, passwords{}), "protected-mode yes\n" + common +
+			"replica-announce-ip 2001:db8::1\nreplica-announce-port 7000\nreplicaof 10.0.0.2 7001"},
+		"sentinel": {text(reconcile.KindSentinel, nil, passwords{redis: "p", sentinel: "s"}), common +
+			"sentinel announce-ip 2001:db8::1\nsentinel announce-port 7000\nrequirepass s\nsentinel sentinel-pass s"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got\n%s\nwant\n%s", name, tt.got, tt.want)
+		}
+	}
+}
+
+func TestLogTail(t *testing.T) {
+	t.Parallel()
+	h, ref := &Host{Dir: t.TempDir()}, redisRef("r1", 1)
+	if got := h.LogTail(ref, 3); len(got) != 0 {
+		t.Errorf("no log: %q", got)
+	}
+	if err := writeFile(h.roleDir(ref, "log"), []byte(strings.Repeat("x\n", logWindow)+"a\n\nb\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.LogTail(ref, 2); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("tail %q", got)
+	}
+}

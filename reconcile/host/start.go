@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"time"
 
 	"rsm/internal/supervise"
@@ -35,64 +33,82 @@ func (h *Host) Start(ctx context.Context, a reconcile.StartRole) error {
 }
 
 func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
-	r, p, binary, err := h.mayStart(ctx, a)
+	l, err := h.mayStart(a)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(h.roleDir(a.Role, "data"), 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
 	}
-	if r.Managed, err = h.writeConfig(a, p, r.Managed); err != nil {
+	a.Config = l.config
+	if l.role.Managed, err = h.writeConfig(a, l.passwords, l.role.Managed); err != nil {
 		return err
 	}
 	// Before the process, so that what is managed is known even if rsm ends now.
-	r.RoleRef, r.Process = a.Role, supervise.Record{}
-	if err := h.writeRole(r); err != nil {
+	l.role.RoleRef, l.role.Process = a.Role, supervise.Record{}
+	if err := h.writeRole(l.role); err != nil {
 		return err
 	}
-	logFrom := fileSize(h.roleDir(a.Role, "log"))
-	record, exited, err := supervise.Start(supervise.Command{Path: binary, Args: []string{h.confPath(a.Role)},
-		Dir: h.roleDir(a.Role), Env: childEnv(), Log: h.roleDir(a.Role, "log")})
+	return h.launch(ctx, l)
+}
+
+// launch is what a start needs, gathered before anything is touched.
+type launch struct {
+	role      role
+	binary    string
+	config    map[string]string
+	passwords passwords
+}
+
+// launch starts the process and records it.
+func (h *Host) launch(ctx context.Context, l launch) error {
+	ref, log := l.role.RoleRef, h.roleDir(l.role.RoleRef, "log")
+	logFrom := fileSize(log)
+	record, exited, err := supervise.Start(supervise.Command{Path: l.binary, Args: []string{h.confPath(ref)},
+		Dir: h.roleDir(ref), Env: childEnv(), Log: log})
 	if err != nil {
 		return err
 	}
-	r.Process = record
-	if err := h.writeRole(r); err != nil {
+	l.role.Process = record
+	if err := h.writeRole(l.role); err != nil {
 		// A process that nobody knows of must not stay.
 		return errors.Join(err, supervise.Kill(context.WithoutCancel(ctx), record))
 	}
-	h.log().Info("start role", "role", a.Role.Name, "addr", string(a.Role.Addr), "pid", record.PID)
-	if err := h.listens(ctx, a.Role, record, exited); err != nil {
-		return fmt.Errorf("%w: %s", err, p.redact(h.whyEnded(a.Role, logFrom)))
+	h.log().Info("start role", "role", ref.Name, "addr", string(ref.Addr), "pid", record.PID)
+	if err := h.listens(ctx, ref, record, exited); err != nil {
+		return fmt.Errorf("%w: %s", err, l.passwords.redact(h.lastWords(ref, logFrom)))
 	}
 	return ctx.Err()
 }
 
 // mayStart checks everything that can be checked before anything is touched.
-func (h *Host) mayStart(_ context.Context, a reconcile.StartRole) (r role, p passwords, binary string, err error) {
+func (h *Host) mayStart(a reconcile.StartRole) (l launch, err error) {
 	if err := checkNames(a.Role.Cluster, a.Role.Name); err != nil {
-		return r, p, "", err
+		return l, err
 	}
 	if !h.Local(a.Role.Addr) {
-		return r, p, "", fmt.Errorf("%s is no address of this machine", a.Role.Addr)
+		return l, fmt.Errorf("%s is no address of this machine", a.Role.Addr)
 	}
-	if r, _, err = h.readRole(a.Role); err != nil {
-		return r, p, "", err
+	if l.role, _, err = h.readRole(a.Role); err != nil {
+		return l, err
 	}
-	if supervise.Alive(r.Process) {
-		return r, p, "", fmt.Errorf("it runs already on %s (pid %d)", r.Addr, r.Process.PID)
+	if supervise.Alive(l.role.Process) {
+		return l, fmt.Errorf("it runs already on %s (pid %d)", l.role.Addr, l.role.Process.PID)
 	}
 	if who := foreign(a.Role); who != "" {
-		return r, p, "", fmt.Errorf("%s is taken by %s", a.Role.Addr, who)
+		return l, fmt.Errorf("%s is taken by %s", a.Role.Addr, who)
 	}
-	if binary, err = h.findBinary(binaryName(a.Role.Kind)); err != nil {
-		return r, p, "", err
+	if l.binary, err = h.findBinary(binaryName(a.Role.Kind)); err != nil {
+		return l, err
 	}
-	if binary, err = filepath.Abs(binary); err != nil {
-		return r, p, "", err
+	if l.binary, err = filepath.Abs(l.binary); err != nil {
+		return l, err
 	}
-	p, err = readPasswords(a.Auth)
-	return r, p, binary, err
+	if l.passwords, err = readPasswords(a.Auth); err != nil {
+		return l, err
+	}
+	l.config, err = h.loadable(a)
+	return l, err
 }
 
 var errEnded = errors.New("it ended at once")
@@ -122,48 +138,4 @@ func (h *Host) listens(ctx context.Context, ref reconcile.RoleRef, record superv
 			timeout, ticks = time.After(more), nil
 		}
 	}
-}
-
-func fileSize(path string) int64 {
-	info, err := os.Stat(path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// logPrefix is "pid:role date time level " at the start of a Redis log line.
-var logPrefix = regexp.MustCompile(`^\d+:[A-Z] \d+ \w+ \d+ [\d:.]+ [#*.-] `)
-
-// whyEnded returns what the process logged last, on one line.
-func (h *Host) whyEnded(ref reconcile.RoleRef, from int64) string {
-	text, err := os.ReadFile(h.roleDir(ref, "log"))
-	if err != nil || int64(len(text)) < from {
-		return "no log"
-	}
-	_, fatal, found := strings.Cut(string(text[from:]), "*** ")
-	if !found {
-		fatal = string(text[from:])
-	}
-	var lines []string
-	for line := range strings.Lines(fatal) {
-		if line = strings.TrimSpace(logPrefix.ReplaceAllString(line, "")); line != "" {
-			lines = append(lines, line)
-		}
-	}
-	if len(lines) == 0 {
-		return "it logged nothing"
-	}
-	return strings.Join(lines[max(0, len(lines)-4):], "; ") + " (log: " + h.roleDir(ref, "log") + ")"
-}
-
-// LogTail returns the last lines of the role's log, for messages about a process
-// that ended. Passwords do not stand in it, unless Redis quoted a refused line.
-func (h *Host) LogTail(ref reconcile.RoleRef, lines int) []string {
-	text, err := os.ReadFile(h.roleDir(ref, "log"))
-	if err != nil {
-		return nil
-	}
-	all := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	return all[max(0, len(all)-lines):]
 }

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
 	"rsm/internal/supervise"
 	"rsm/reconcile"
@@ -27,16 +29,26 @@ func (h *Host) Stop(ctx context.Context, a reconcile.StopRole) error {
 	if a.NoSave {
 		err = supervise.Kill(ctx, r.Process)
 	} else {
-		err = supervise.Stop(ctx, r.Process, h.stopGrace())
-	}
-	if errors.Is(err, supervise.ErrRunning) {
-		err = fmt.Errorf("%w: %s", err, h.whyEnded(a.Role, 0))
+		err = h.terminate(ctx, r)
 	}
 	if err != nil {
 		return fmt.Errorf("stop %s: %w", a.Role.Name, err)
 	}
 	h.log().Info("stop role", "role", a.Role.Name, "pid", r.Process.PID)
 	return nil
+}
+
+// terminate sends SIGTERM again every second: Redis drops the signal while it
+// writes its first AOF, and after a save that failed.
+func (h *Host) terminate(ctx context.Context, r role) error {
+	for left := h.stopGrace(); left > 0; left -= time.Second {
+		err := supervise.Stop(ctx, r.Process, min(left, time.Second))
+		if !errors.Is(err, supervise.ErrRunning) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w after %s (pid %d); it logged: %s", supervise.ErrRunning, h.stopGrace(), r.Process.PID,
+		strings.Join(h.LogTail(r.RoleRef, 2), "; "))
 }
 
 // Clusters returns the names of the clusters in the state directory, sorted.
