@@ -233,3 +233,31 @@ func secretFile(t *testing.T, value string) *schema.Secret {
 	}
 	return &schema.Secret{File: path}
 }
+
+// TestLoading: a server that reads its data set is up, and says so; it is not
+// taken for an empty one that may be overwritten.
+func TestLoading(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "enable-debug-command yes", "loading-process-events-interval-bytes 1024", "rdbcompression no")
+	server.Do("DEBUG", "POPULATE", "3000", "key", "500")
+	server.Do("SAVE")
+	config, err := os.ReadFile(server.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(server.Config, append(config, "key-load-delay 1000\n"...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server.Restart()
+	r := look(t, &observe.Observer{}, one(server.Addr(), map[string]string{"maxmemory": "0"})).Redis["r1"]
+	equal(t, "reach", r.Reach, reconcile.Up)
+	equal(t, "loading", r.Loading, true)
+	equal(t, "maxmemory", r.Config["maxmemory"], "0")
+	redistest.Wait(t, 15*time.Second, redistest.Want("keys", 3000, func() int64 {
+		r := look(t, &observe.Observer{}, one(server.Addr(), nil)).Redis["r1"]
+		if r.Loading {
+			return -1
+		}
+		return r.Keys
+	}))
+}

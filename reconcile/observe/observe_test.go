@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -235,7 +236,8 @@ func TestIPv6(t *testing.T) {
 
 func TestWrongKind(t *testing.T) {
 	t.Parallel()
-	server, cluster := redistest.Start(t), redistest.Start(t, "cluster-enabled yes")
+	server := redistest.Start(t)
+	cluster := redistest.Start(t, "cluster-enabled yes", fmt.Sprintf("cluster-port %d", redistest.Ports(t, 1)[0]))
 	sentinel := redistest.StartSentinel(t)
 	for _, test := range []struct {
 		spec *schema.Cluster
@@ -293,6 +295,24 @@ func BenchmarkObserve6(b *testing.B) {
 		if err != nil || state.Authority() == nil {
 			b.Fatal(state, err)
 		}
+	}
+}
+
+// BenchmarkObserve300 observes 50 clusters of 6 processes at once, as a plan of
+// all clusters does; they share the same 6 processes.
+func BenchmarkObserve300(b *testing.B) {
+	spec := specOf(redistest.StartCluster(b, "cache", 3, 3))
+	o := &observe.Observer{}
+	for b.Loop() {
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if state, err := o.Observe(b.Context(), spec); err != nil || state.Authority() == nil {
+					b.Error(state, err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 
