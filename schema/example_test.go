@@ -26,7 +26,7 @@ func TestExample(t *testing.T) {
 	if lain.Sentinel.DownAfter != 2*time.Second || lain.Sentinel.Quorum != 2 {
 		t.Errorf("sentinel is %+v", lain.Sentinel)
 	}
-	if at := spec.Positions["clusters.lain.redis.config.maxmemory"]; at != "lain.cue:22:4" {
+	if at := spec.Positions["clusters.lain.redis.config.maxmemory"]; at != "lain.cue:21:4" {
 		t.Errorf("maxmemory is written at %q", at)
 	}
 }
