@@ -81,6 +81,10 @@ func (a *Applier) Apply(ctx context.Context, c *schema.Cluster, plan *Plan) *Rep
 	return run.report
 }
 
+// stepTimeout bounds one action, without the wait for its effect. Snapshots take
+// longest.
+const stepTimeout = 10 * time.Minute
+
 // run is one apply under way.
 type run struct {
 	*Applier
@@ -100,7 +104,7 @@ func (r *run) steps(ctx context.Context) error {
 			}
 		}
 		step := r.plan.Steps[r.next]
-		if stale(step, r.state) {
+		if !r.plan.Destroy && stale(step, r.state) {
 			if err := r.replan(); err != nil {
 				return err
 			}
@@ -156,12 +160,15 @@ func (r *run) step(ctx context.Context, step Step) error {
 	if step.Action.Done(r.state) {
 		return end("skipped", nil)
 	}
-	if err := Guard(r.state, step.Action); err != nil {
+	if err := Guard(r.state, step.Action); err != nil && !r.plan.Destroy {
 		return end("failed", fmt.Errorf("refused: %w", err))
 	}
 	event.Type = "start"
 	r.notify(event)
-	if err := r.Executor.Do(ctx, step.Action); err != nil {
+	// An interrupt ends the apply between two steps, never in the middle of one.
+	do, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	defer cancel()
+	if err := r.Executor.Do(do, step.Action); err != nil {
 		return end("failed", err)
 	}
 	err := r.await(ctx, event, started)
@@ -249,8 +256,11 @@ func (r *run) finish(ctx context.Context) {
 			return
 		}
 	}
-	rest := NewPlan(r.c, r.state, r.Allow)
-	r.report.Remaining = rest
+	if r.plan.Destroy {
+		r.report.Remaining = NewDestroy(r.c, r.state)
+		return
+	}
+	r.report.Remaining = NewPlan(r.c, r.state, r.Allow)
 }
 
 func (a *Applier) now() time.Time {

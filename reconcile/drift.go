@@ -193,17 +193,23 @@ func diffKnown(c *schema.Cluster, s *State, r *SentinelState, master *RedisState
 		return drifts
 	}
 	replicas, peers := s.knowable(r)
-	for _, addr := range replicas {
-		if !r.knowsReplica(addr) {
-			drifts = append(drifts, Drift{r.Name, fieldReplicas, "", string(addr), Missing})
-		}
+	unknown := slices.DeleteFunc(replicas, r.knowsReplica)
+	unheard := slices.DeleteFunc(peers, r.knowsPeer)
+	if len(unknown) > 0 {
+		drifts = append(drifts, Drift{r.Name, fieldReplicas, "", joinAddrs(unknown), Missing})
 	}
-	for _, addr := range peers {
-		if !r.knowsPeer(addr) {
-			drifts = append(drifts, Drift{r.Name, fieldPeers, "", string(addr), Missing})
-		}
+	if len(unheard) > 0 {
+		drifts = append(drifts, Drift{r.Name, fieldPeers, "", joinAddrs(unheard), Missing})
 	}
 	return drifts
+}
+
+func joinAddrs(addrs []schema.Addr) string {
+	text := ""
+	for _, addr := range addrs {
+		text += sep(text) + string(addr)
+	}
+	return text
 }
 
 func flagged(addr schema.Addr, flags []string) string {

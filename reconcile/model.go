@@ -20,7 +20,7 @@ func (a StartRole) apply(s *State) {
 		return
 	}
 	r := s.Redis[a.Role.Name]
-	r.Reach, r.Why, r.Process.Running = Up, "", r.Process.Local
+	r.Reach, r.Why, r.Version, r.Process.Running = Up, "", r.Process.Binary, r.Process.Local
 	r.ReadOnly, r.Announced = true, true
 	r.Config = make(map[string]string, len(a.Config))
 	for key, value := range a.Config {
@@ -38,13 +38,13 @@ func (a StartRole) apply(s *State) {
 }
 
 // follow attaches a replica: it drops what it has and takes the master's history.
+// The link comes up later, see WaitSync.
 func (s *State) follow(r *RedisState, addr schema.Addr) {
 	r.Role, r.Master, r.LinkUp, r.Syncing, r.LinkDown = Replica, addr, false, false, 0
 	master := s.At(addr)
 	if master == nil || master.Reach != Up {
 		return
 	}
-	r.LinkUp = true
 	r.Keys, r.ReplID, r.ReplID2 = master.Keys, master.ReplID, master.ReplID2
 	r.Offset, r.SecondOffset = master.Offset, master.SecondOffset
 	if !slices.Contains(master.Replicas, r.Addr) {
@@ -106,6 +106,7 @@ func (a WaitSync) apply(s *State) {
 	r := s.Redis[a.Node]
 	r.Loading = false
 	s.follow(r, a.Master)
+	r.LinkUp = true
 }
 
 // apply elects the successor by Sentinel's own rules and lets every replica and
@@ -127,6 +128,7 @@ func (a WaitFailover) apply(s *State) {
 			r.FailoverState = ""
 			if r.Reach == Up {
 				s.follow(r, next.Addr)
+				r.LinkUp = true
 			}
 		}
 	}
@@ -134,9 +136,9 @@ func (a WaitFailover) apply(s *State) {
 	for _, r := range s.Sentinels {
 		if r.Knows() {
 			r.Master, r.Epoch, r.Flags, r.RoleReported = next.Addr, epoch, []string{"master"}, Master
+			s.relearn(r)
 		}
 	}
-	s.relearn()
 }
 
 func (a WaitGossip) apply(s *State) {
@@ -144,11 +146,10 @@ func (a WaitGossip) apply(s *State) {
 	r := s.Sentinels[a.Sentinel]
 	if ok && r.Epoch < named.Epoch {
 		r.Master, r.Epoch, r.RoleReported = named.Addr, named.Epoch, Master
-		s.relearn()
 	}
 }
 
-func (a WaitKnown) apply(s *State) { s.relearn() }
+func (a WaitKnown) apply(s *State) { s.relearn(s.Sentinels[a.Sentinel]) }
 
 func (a Monitor) apply(s *State) {
 	r := s.Sentinels[a.Sentinel]
@@ -158,7 +159,6 @@ func (a Monitor) apply(s *State) {
 	if named, ok := s.Named(); ok && named.Addr == a.Master {
 		r.Epoch = named.Epoch // its peers' hello brings the epoch within two seconds
 	}
-	s.relearn()
 }
 
 func (a SetSentinel) apply(s *State) { s.Sentinels[a.Sentinel].setOption(a.Option, a.Value) }
@@ -166,7 +166,7 @@ func (a SetSentinel) apply(s *State) { s.Sentinels[a.Sentinel].setOption(a.Optio
 func (a ResetSentinel) apply(s *State) {
 	r := s.Sentinels[a.Sentinel]
 	r.Replicas, r.Peers = nil, nil
-	s.relearn()
+	s.relearn(r)
 }
 
 func (a Publish) apply(s *State) {
@@ -174,23 +174,18 @@ func (a Publish) apply(s *State) {
 	s.Record = &record
 }
 
-// relearn lets every Sentinel discover what it does not know yet: the master's
+// relearn lets a Sentinel discover what it does not know yet: the master's
 // replicas from its INFO, the peers from their hello. It forgets nothing.
-func (s *State) relearn() {
-	for _, r := range s.Sentinels {
-		if !r.Knows() {
-			continue
+func (s *State) relearn(r *SentinelState) {
+	replicas, peers := s.knowable(r)
+	for _, addr := range replicas {
+		if !r.knowsReplica(addr) {
+			r.Replicas = append(r.Replicas, KnownReplica{Addr: addr, Flags: []string{"slave"}})
 		}
-		replicas, peers := s.knowable(r)
-		for _, addr := range replicas {
-			if !r.knowsReplica(addr) {
-				r.Replicas = append(r.Replicas, KnownReplica{Addr: addr, Flags: []string{"slave"}})
-			}
-		}
-		for _, addr := range peers {
-			if !r.knowsPeer(addr) {
-				r.Peers = append(r.Peers, KnownPeer{Addr: addr, Flags: []string{"sentinel"}})
-			}
+	}
+	for _, addr := range peers {
+		if !r.knowsPeer(addr) {
+			r.Peers = append(r.Peers, KnownPeer{Addr: addr, Flags: []string{"sentinel"}})
 		}
 	}
 }

@@ -24,6 +24,9 @@ type Plan struct {
 	Invalid []Invalid `json:"invalid,omitempty"`
 	// Drift is all that differs, whether acted upon or not.
 	Drift []Drift `json:"drift"`
+	// Destroy marks a plan that takes the cluster down on purpose: the guards that
+	// keep it up do not apply.
+	Destroy bool `json:"destroy,omitempty"`
 }
 
 // Step is one action at its place in a plan.

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"rsm/reconcile"
+	"rsm/schema"
+)
+
+// planned is the plan of one cluster.
+type planned struct {
+	cluster *schema.Cluster
+	state   *reconcile.State
+	plan    *reconcile.Plan
+}
+
+// planAll observes and plans every cluster. An unreadable password or a directive
+// that a server refuses makes the spec invalid; nothing is done then.
+func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
+	var plans []planned
+	invalid := 0
+	for _, o := range d.observeAll(ctx) {
+		if o.err != nil {
+			return nil, o.err
+		}
+		plans = append(plans, planned{cluster: o.cluster, state: o.state})
+	}
+	parallel(len(plans), func(i int) { plans[i].plan = reconcile.NewPlan(plans[i].cluster, plans[i].state, d.allow) })
+	for _, p := range plans {
+		invalid += d.tellInvalid(p.plan)
+	}
+	if invalid > 0 {
+		return plans, &exit{exitInvalid, fmt.Errorf("%d settings are refused by the servers; nothing was touched", invalid)}
+	}
+	return plans, nil
+}
+
+// tellInvalid prints each refused directive once, where it was written.
+func (d *deployment) tellInvalid(plan *reconcile.Plan) int {
+	seen := map[string]bool{}
+	for _, bad := range plan.Invalid {
+		line := fmt.Sprintf("%s: %s", d.locate(bad), bad.Message)
+		if !seen[line] {
+			fmt.Fprintln(d.con.err, line)
+		}
+		seen[line] = true
+	}
+	return len(seen)
+}
+
+// printPlans writes plans for people. Clusters without changes are one line
+// together when there are many.
+func (d *deployment) printPlans(plans []planned, verbose bool) {
+	printer := reconcile.Printer{W: d.con.out, Paint: painter(d.con.out), Verbose: verbose}
+	quiet := 0
+	for _, p := range plans {
+		if p.plan.Empty() && len(plans) > 1 {
+			quiet++
+			continue
+		}
+		printer.Plan(p.plan)
+	}
+	if quiet > 0 {
+		fmt.Fprintf(d.con.out, "%d of %d clusters need no changes.\n", quiet, len(plans))
+	}
+}
+
+// parallel runs f for 0 … n-1 on all processors.
+func parallel(n int, f func(int)) {
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := range next {
+				f(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"rsm/reconcile"
+	"rsm/reconcile/source"
+	"rsm/schema"
+)
+
+func reconcileCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name:      "reconcile",
+		Usage:     "plan and apply until there is no drift, without asking",
+		ArgsUsage: "[PATH]",
+		Description: "Once: ends when the deployment is what the spec says, or when only held drift is left.\n" +
+			"With --watch: reads the spec and looks at the deployment again and again, and heals what differs.\n" +
+			"SIGHUP makes it look at once; SIGINT or SIGTERM ends it cleanly; the servers keep running.\n\n" + exitCodeHelp,
+		Flags: []cli.Flag{
+			clusterFlag(), stateDirFlag(), allowFlag(), lockTimeoutFlag(),
+			&cli.BoolFlag{Name: "watch", Usage: "go on for ever"},
+			&cli.DurationFlag{Name: "interval", Value: 10 * time.Second, Usage: "time between two looks, with --watch"},
+			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time, without --watch"},
+			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON, without --watch"},
+		},
+		Action: func(c *cli.Context) error {
+			path, err := onePath(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("watch") {
+				return watch(c, con, path)
+			}
+			return reconcileOnce(c, con, path)
+		},
+	}
+}
+
+func reconcileOnce(c *cli.Context, con *console, path string) error {
+	d, err := openDeployment(c, con, path)
+	if err != nil {
+		return err
+	}
+	lock, err := d.lock(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = lock.Release() }()
+	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), fmt.Errorf("not done within --timeout %s", c.Duration("timeout")))
+	defer cancel()
+	bar := newProgress(con, len(d.clusters) > 1, false)
+	reports, errs := make([]*reconcile.Report, len(d.clusters)), make([]error, len(d.clusters))
+	var wg sync.WaitGroup
+	for i, cluster := range d.clusters {
+		wg.Go(func() { reports[i], errs[i] = d.applier(cluster, bar.event).Converge(ctx, cluster) })
+	}
+	wg.Wait()
+	bar.end()
+	return d.ended(c, reports, errs)
+}
+
+// ended prints the reports of a reconcile and finds its exit code.
+func (d *deployment) ended(c *cli.Context, reports []*reconcile.Report, errs []error) error {
+	code := exitOK
+	for i, report := range reports {
+		if errs[i] != nil {
+			fmt.Fprintf(d.con.err, "rsm: %v\n", errs[i])
+			code = worst(code, exitCode(errs[i]))
+			continue
+		}
+		d.tellInvalid(report.Remaining)
+		code = worst(code, reportCode(report))
+		if !c.Bool("json") {
+			printReport(d.con.out, report)
+		}
+	}
+	if c.Bool("json") {
+		if err := writeReportsJSON(d.con.out, reports); err != nil {
+			return err
+		}
+	}
+	if context.Cause(c.Context) != nil {
+		return context.Canceled
+	}
+	if code != exitOK {
+		return &exit{code: code}
+	}
+	return nil
+}
+
+// watcher is the self-healing loop.
+type watcher struct {
+	c     *cli.Context
+	con   *console
+	path  string
+	bar   *progress
+	last  *deployment // of the last spec that was valid
+	stamp string      // of the spec that was read last, valid or not
+
+	mu   sync.Mutex
+	said map[string]string // by cluster: what was said last, so that it is said once
+}
+
+func watch(c *cli.Context, con *console, path string) error {
+	stamp, err := source.Stamp(path)
+	if err != nil {
+		return err
+	}
+	w := &watcher{stamp: stamp, c: c, con: con, path: path, bar: newProgress(con, true, true), said: map[string]string{}}
+	d, err := openDeployment(c, con, path) // a bad spec at the start is an error, later ones are not
+	if err != nil {
+		return err
+	}
+	w.last = d
+	w.bar.say("", "watching %s, every %s", count(len(d.clusters), "cluster"), c.Duration("interval"))
+	loop := reconcile.NewLoop(c.Duration("interval"), w.pass)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	go func() {
+		for range hangups {
+			loop.Ask()
+		}
+	}()
+	err = loop.Run(c.Context)
+	w.bar.end()
+	w.bar.say("", "stopped; the servers keep running")
+	return err
+}
+
+// pass is one look. Clusters are looked at side by side, so that one that hangs
+// or waits for a failover does not hold up the others.
+func (w *watcher) pass(ctx context.Context) {
+	w.reload(ctx)
+	lock, err := w.last.lock(w.c)
+	if err != nil {
+		w.once("", err.Error())
+		return
+	}
+	defer func() { _ = lock.Release() }()
+	var wg sync.WaitGroup
+	for _, cluster := range w.last.clusters {
+		wg.Go(func() { w.cluster(ctx, w.last, cluster) })
+	}
+	wg.Wait()
+}
+
+// reload reads the spec again when it was written to. While it is invalid or
+// gone, the last valid one stays in force and is healed to.
+func (w *watcher) reload(ctx context.Context) {
+	stamp, err := source.Stamp(w.path)
+	if err != nil {
+		w.once("", err.Error()+"; the last valid spec stays in force")
+		return
+	}
+	if stamp == w.stamp {
+		return
+	}
+	w.stamp = stamp
+	d, err := openDeployment(w.c, w.con, w.path)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		w.once("", "the spec is invalid; the last valid one stays in force")
+	default:
+		d.observer, d.host = w.last.observer, w.last.host
+		w.last = d
+		w.once("", "spec read again: "+count(len(d.clusters), "cluster"))
+	}
+}
+
+func (w *watcher) cluster(ctx context.Context, d *deployment, cluster *schema.Cluster) {
+	report, err := d.applier(cluster, w.bar.event).Pass(ctx, cluster)
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		w.once(cluster.Name, err.Error())
+	case report.Err != nil:
+		w.once(cluster.Name, "stopped: "+report.Err.Error())
+	case report.Remaining == nil:
+	case report.Remaining.Empty():
+		w.once(cluster.Name, fmt.Sprintf("in sync, master %s", report.Remaining.Master))
+	default:
+		w.once(cluster.Name, remainder(report.Remaining))
+	}
+}
+
+func remainder(plan *reconcile.Plan) string {
+	text := ""
+	for _, bad := range plan.Invalid {
+		text += bad.Path + ": " + bad.Message + "; "
+	}
+	for _, h := range plan.Held {
+		text += "held " + h.Subject + ": " + h.Reason + "; "
+	}
+	if len(plan.Steps) > 0 {
+		text += count(len(plan.Steps), "step") + " still to do; "
+	}
+	return text[:len(text)-2]
+}
+
+// once says something about a cluster when it differs from what was said last.
+func (w *watcher) once(cluster, text string) {
+	w.mu.Lock()
+	said := w.said[cluster] == text
+	w.said[cluster] = text
+	w.mu.Unlock()
+	if !said && text != "" {
+		w.bar.say(cluster, "%s", text)
+	}
+}

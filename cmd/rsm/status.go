@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"rsm/reconcile"
+	"rsm/schema"
+)
+
+func statusCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "show who leads, who follows, who watches, and what differs",
+		ArgsUsage: "[PATH]",
+		Flags: []cli.Flag{
+			clusterFlag(), stateDirFlag(),
+			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
+			&cli.BoolFlag{Name: "watch", Usage: "show it again and again"},
+			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "time between two looks, with --watch"},
+		},
+		Action: func(c *cli.Context) error {
+			path, err := onePath(c)
+			if err != nil {
+				return err
+			}
+			d, err := openDeployment(c, con, path)
+			if err != nil {
+				return err
+			}
+			if !c.Bool("watch") {
+				return d.showStatus(c.Context, c.Bool("json"))
+			}
+			return watchStatus(c, d)
+		},
+	}
+}
+
+// watchStatus shows the status until it is interrupted.
+func watchStatus(c *cli.Context, d *deployment) error {
+	var failed error
+	ctx, cancel := context.WithCancel(c.Context)
+	defer cancel()
+	loop := reconcile.NewLoop(c.Duration("interval"), func(ctx context.Context) {
+		if isTerminal(d.con.out) && !c.Bool("json") {
+			fmt.Fprint(d.con.out, "\x1b[H\x1b[2J")
+		}
+		if failed = d.showStatus(ctx, c.Bool("json")); failed != nil {
+			cancel()
+		}
+	})
+	_ = loop.Run(ctx)
+	if c.Context.Err() != nil {
+		return nil
+	}
+	return failed
+}
+
+func (d *deployment) showStatus(ctx context.Context, asJSON bool) error {
+	var list []*clusterStatus
+	for _, o := range d.observeAll(ctx) {
+		if o.err != nil {
+			return o.err
+		}
+		list = append(list, newStatus(o.cluster, o.state))
+	}
+	if asJSON {
+		return writeJSON(d.con.out, struct {
+			FormatVersion string           `json:"format_version"`
+			Time          time.Time        `json:"time"`
+			Clusters      []*clusterStatus `json:"clusters"`
+		}{formatVersion, time.Now().UTC(), list})
+	}
+	for i, s := range list {
+		if i > 0 {
+			fmt.Fprintln(d.con.out)
+		}
+		writeStatus(d.con.out, painter(d.con.out), s)
+	}
+	return nil
+}
+
+// clusterStatus is one cluster of rsm status --json.
+type clusterStatus struct {
+	Name string `json:"name"`
+	// Health is in sync, drifted, held, or no master.
+	Health    string              `json:"health"`
+	Authority *authorityStatus    `json:"authority"`
+	Redis     []redisStatus       `json:"redis"`
+	Sentinels []sentinelStatus    `json:"sentinels"`
+	Quorum    quorumStatus        `json:"quorum"`
+	Drift     []reconcile.Drift   `json:"drift"`
+	Held      []reconcile.Held    `json:"held"`
+	Invalid   []reconcile.Invalid `json:"invalid,omitempty"`
+	// State is everything that was observed.
+	State *reconcile.State `json:"state"`
+}
+
+type authorityStatus struct {
+	Node    string      `json:"node"`
+	Address schema.Addr `json:"address"`
+	Epoch   uint64      `json:"epoch"`
+	Votes   int         `json:"votes"`
+}
+
+type redisStatus struct {
+	Name     string          `json:"name"`
+	Address  schema.Addr     `json:"address"`
+	Reach    reconcile.Reach `json:"reach"`
+	Why      string          `json:"why,omitempty"`
+	Role     reconcile.Role  `json:"role,omitempty"`
+	Master   schema.Addr     `json:"master,omitempty"`
+	Link     string          `json:"link,omitempty"`
+	LagBytes int64           `json:"lag_bytes"`
+	LastIO   float64         `json:"last_io_seconds"`
+	Keys     int64           `json:"keys"`
+	Offset   int64           `json:"offset"`
+	Version  string          `json:"version,omitempty"`
+	PID      int             `json:"pid,omitempty"`
+	Uptime   float64         `json:"uptime_seconds,omitempty"`
+}
+
+type sentinelStatus struct {
+	Name     string          `json:"name"`
+	Address  schema.Addr     `json:"address"`
+	Reach    reconcile.Reach `json:"reach"`
+	Why      string          `json:"why,omitempty"`
+	Master   schema.Addr     `json:"master,omitempty"`
+	Epoch    uint64          `json:"epoch"`
+	Flags    []string        `json:"flags,omitempty"`
+	Replicas int             `json:"replicas"`
+	Peers    int             `json:"peers"`
+	Quorum   string          `json:"quorum,omitempty"`
+	PID      int             `json:"pid,omitempty"`
+}
+
+type quorumStatus struct {
+	Quorum   int  `json:"quorum"`
+	Majority int  `json:"majority"`
+	Total    int  `json:"total"`
+	Up       int  `json:"up"`
+	OK       bool `json:"ok"`
+}
+
+func newStatus(c *schema.Cluster, s *reconcile.State) *clusterStatus {
+	plan := reconcile.NewPlan(c, s, nil)
+	out := &clusterStatus{Name: c.Name, State: s, Drift: plan.Drift, Held: plan.Held, Invalid: plan.Invalid,
+		Quorum: quorumStatus{Quorum: c.Sentinel.Quorum, Majority: c.Sentinel.Majority(), Total: len(c.Sentinel.Nodes), OK: s.HasQuorum()}}
+	master := s.Authority()
+	if master != nil {
+		out.Authority = &authorityStatus{Node: master.Name, Address: master.Addr, Epoch: s.Epoch()}
+	}
+	for _, n := range c.Redis.Nodes {
+		out.Redis = append(out.Redis, newRedisStatus(s.Redis[n.Name], master))
+	}
+	for _, n := range c.Sentinel.Nodes {
+		r := s.Sentinels[n.Name]
+		if r.Reach == reconcile.Up {
+			out.Quorum.Up++
+		}
+		if master != nil && r.Knows() && r.Master == master.Addr {
+			out.Authority.Votes++
+		}
+		out.Sentinels = append(out.Sentinels, sentinelStatus{
+			Name: r.Name, Address: r.Addr, Reach: r.Reach, Why: r.Why, Master: r.Master, Epoch: r.Epoch, Flags: r.Flags,
+			Replicas: len(r.Replicas), Peers: len(r.Peers), Quorum: r.QuorumText, PID: r.Process.PID,
+		})
+	}
+	out.Health = health(plan, master)
+	return out
+}
+
+func newRedisStatus(r, master *reconcile.RedisState) redisStatus {
+	out := redisStatus{Name: r.Name, Address: r.Addr, Reach: r.Reach, Why: r.Why, Role: r.Role, Master: r.Master,
+		Keys: r.Keys, Offset: r.Offset, Version: r.Version, PID: r.Process.PID, LastIO: r.LastIO.Seconds(), Uptime: r.Uptime.Seconds()}
+	switch {
+	case r.Reach != reconcile.Up:
+		return out
+	case r.Loading:
+		out.Link = "loading"
+	case r.Role == reconcile.Master:
+	case r.Syncing:
+		out.Link = "syncing"
+	case r.LinkUp:
+		out.Link = "up"
+	default:
+		out.Link = "down"
+	}
+	if master != nil && r.Role == reconcile.Replica && r.Master == master.Addr {
+		out.LagBytes = max(0, master.Offset-r.Offset)
+	}
+	return out
+}
+
+func health(plan *reconcile.Plan, master *reconcile.RedisState) string {
+	switch {
+	case len(plan.Invalid) > 0:
+		return "invalid"
+	case master == nil:
+		return "no master"
+	case len(plan.Steps) > 0:
+		return "drifted"
+	case len(plan.Held) > 0:
+		return "held"
+	}
+	return "in sync"
+}
