@@ -1,0 +1,34 @@
+# Every target is a few lines; what needs more is in scripts/.
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+
+.PHONY: help setup build test lint demo demo-down bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: redis-server, redis-sentinel, Go modules
+	@scripts/setup.sh
+
+build: ## build bin/rsm
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o bin/rsm ./cmd/rsm
+
+test: ## run every test, with the race detector and on real servers
+	@scripts/setup.sh race
+	go test -race -timeout 9m ./...
+	go -C bench test -timeout 2m ./...
+
+lint: ## go vet, gofmt, staticcheck (pinned in scripts/lint.mod)
+	@scripts/lint.sh
+
+demo: ## run the example of the README on this machine
+	@scripts/demo.sh
+
+demo-down: ## stop what the demo started; asks before it removes data
+	@scripts/demo-down.sh
+
+bench: ## measure rsm beside ansible-playbook, rewrite docs/benchmarks.md
+	@scripts/bench.sh
+
+clean: ## remove what was built
+	rm -rf bin

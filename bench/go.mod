@@ -1,0 +1,3 @@
+module rsm/bench
+
+go 1.26.0

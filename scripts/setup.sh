@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Installs what rsm needs and this machine lacks: redis-server and
+# redis-sentinel (through apt) and the Go modules. What is there is left alone.
+#
+#   setup.sh           what running rsm needs
+#   setup.sh race      and a C compiler, which Go's race detector needs
+#   setup.sh ansible   and ansible-core and redis-cli, for the benchmark
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+policy=/usr/sbin/policy-rc.d
+made_policy=
+
+fail() {
+	echo "setup: $*" >&2
+	exit 1
+}
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# as_root runs a command as root. Without a terminal it must not ask for a
+# password, because nobody would answer.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif [ -t 0 ]; then
+		sudo "$@"
+	else
+		sudo -n "$@"
+	fi
+}
+
+check_go() {
+	local want
+	want=$(awk '$1 == "go" { print $2 }' go.mod)
+	has go || fail "Go is missing: install Go ${want%.*} or newer from https://go.dev/dl/"
+	# Go 1.21 and later fetch the version that go.mod asks for, unless
+	# GOTOOLCHAIN forbids it; older ones do not even read it.
+	local have
+	have=$(go env GOVERSION 2>/dev/null) || have=
+	if [ "$(printf '%s\n' "go$want" "${have:-go0}" | sort -V | head -n1)" != "go$want" ]; then
+		fail "$(go version 2>/dev/null | awk '{ print $3 }') is too old: install Go ${want%.*} or newer from https://go.dev/dl/"
+	fi
+}
+
+# forbid_starts makes apt install the servers without starting them: rsm starts
+# its own. A policy that somebody else has set stays.
+forbid_starts() {
+	[ -e "$policy" ] && return
+	as_root sh -c "set -C; printf '#!/bin/sh\nexit 101\n' >$policy" || return 0
+	made_policy=yes
+	as_root chmod 755 "$policy"
+}
+
+allow_starts() {
+	if [ "$made_policy" ]; then
+		made_policy=
+		as_root rm -f "$policy"
+	fi
+}
+
+# retire_unit stops the service that a freshly installed package brought along
+# and keeps it from starting with the machine.
+retire_unit() {
+	if [ -d /run/systemd/system ]; then
+		as_root systemctl disable --now "$1" >/dev/null 2>&1 || true
+		return
+	fi
+	if has update-rc.d; then
+		as_root update-rc.d "$1" disable >/dev/null 2>&1 || true
+	fi
+	if [ -x "/etc/init.d/$1" ]; then
+		as_root "/etc/init.d/$1" stop >/dev/null 2>&1 || true
+	fi
+}
+
+install_packages() {
+	local by_hand="apt-get install $*"
+	has apt-get || fail "missing here: $*; install them with this system's package manager, then run this again"
+	[ "$(id -u)" = 0 ] || has sudo || fail "not root, and no sudo: run as root: $by_hand"
+
+	# Only units that were not there before may be touched afterwards.
+	local fresh=() name
+	for name in "$@"; do
+		case $name in redis-*)
+			[ -e "/etc/init.d/$name" ] || [ -e "/lib/systemd/system/$name.service" ] || fresh+=("$name")
+			;;
+		esac
+	done
+
+	echo "setup: installing $*" >&2
+	trap allow_starts EXIT
+	forbid_starts
+	apt_get update || echo "setup: apt-get update had errors, trying the lists that are there" >&2
+	apt_get install -y --no-install-recommends "$@" || fail "could not install; run as root: $by_hand"
+	for name in "${fresh[@]+"${fresh[@]}"}"; do
+		retire_unit "$name"
+	done
+	allow_starts
+}
+
+apt_get() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
+}
+
+check_go
+missing=() extra=${1:-}
+has redis-server || missing+=(redis-server)
+has redis-sentinel || missing+=(redis-sentinel)
+if [ "$extra" = race ] && ! echo '#include <stdlib.h>' | "$(go env CC)" -E - >/dev/null 2>&1; then
+	missing+=(gcc libc6-dev)
+fi
+if [ "$extra" = ansible ]; then
+	has ansible-playbook || missing+=(ansible-core)
+	has redis-cli || missing+=(redis-tools)
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+	install_packages "${missing[@]}"
+fi
+go mod download || fail "could not download the Go modules: check the network, or GOPROXY ($(go env GOPROXY))"
