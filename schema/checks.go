@@ -62,7 +62,6 @@ func (d *decoder) checkRedis(path string, r *Redis, declared map[string]any) {
 		d.report(CodeNoNode, path+".nodes", true, "at least one redis node is needed")
 		return
 	}
-	d.checkVersion(path+".version", r.Version)
 	if len(r.Nodes) == 0 {
 		return
 	}
@@ -95,13 +94,13 @@ func (d *decoder) checkRedis(path string, r *Redis, declared map[string]any) {
 	}
 }
 
-func (d *decoder) checkVersion(path, version string) {
-	if version == "" {
-		return
-	}
-	if _, err := ParseVersions(version); err != nil {
+// version checks a constraint and returns it in its one spelling.
+func (d *decoder) version(path, text string) string {
+	v, err := ParseVersions(text)
+	if err != nil {
 		d.report(CodeVersion, path, false, "%v", err)
 	}
+	return v.String()
 }
 
 // checkSentinel checks the watching side as a whole and fills in the quorum.

@@ -95,7 +95,7 @@ func Codes() []CodeInfo {
 		{CodeDuration, SeverityError, "The duration cannot be understood or is out of range.", "Write for example \"5s\"."},
 		{CodeImpatient, SeverityWarning, "downAfter is so short that a pause of the machine looks like a dead master.", "Use 1s or more."},
 		{CodeDirective, SeverityError, "The redis.conf directive is not for config.", "Use what the message names instead."},
-		{CodeDirectiveTwo, SeverityError, "The same directive is given twice in different case.", "Keep one."},
+		{CodeDirectiveTwo, SeverityError, "The same directive is given twice in different spelling.", "Keep one."},
 		{CodeLineBreak, SeverityError, "The directive's value has a line break or NUL byte, which redis.conf cannot hold.", "Remove it."},
 		{CodeSecret, SeverityError, "A secret is written in the spec.", "Give {env: \"NAME\"} or {file: \"PATH\"} - and change the secret, as it is in git now."},
 		{CodeSecretWhere, SeverityError, "A secret needs either env or file.", "Give exactly one."},

@@ -91,7 +91,8 @@ func (d *decoder) cluster(name string, fields map[string]any) *Cluster {
 }
 
 func (d *decoder) redis(path string, fields map[string]any) Redis {
-	r := Redis{Version: strings.TrimSpace(get[string](fields, "version")), Seed: get[string](fields, "seed")}
+	r := Redis{Seed: get[string](fields, "seed")}
+	r.Version = d.version(path+".version", get[string](fields, "version"))
 	shared := d.config(path+".config", get[map[string]any](fields, "config"))
 	nodes := get[map[string]any](fields, "nodes")
 	for _, name := range keys(nodes) {
@@ -147,18 +148,18 @@ func (d *decoder) placed(path string, node map[string]any) (string, Addr) {
 func (d *decoder) config(path string, fields map[string]any) map[string]string {
 	config := map[string]string{}
 	for _, name := range keys(fields) {
-		at, lower := join(path, name), strings.ToLower(name)
+		at, key := join(path, name), directive(name)
 		value, _ := fields[name].(string)
-		_, twice := config[lower]
-		switch instead := refused(lower); {
+		_, twice := config[key]
+		switch instead := refused(key); {
 		case instead != "":
 			d.report(CodeDirective, at, true, "%s is not for config", name).Hint = instead
 		case twice:
-			d.report(CodeDirectiveTwo, at, true, "%s is given twice in different case", lower)
+			d.report(CodeDirectiveTwo, at, true, "%s is given twice in different spelling", key)
 		case strings.ContainsAny(value, "\r\n\x00"):
 			d.report(CodeLineBreak, at, false, "the value has a line break or NUL byte")
 		default:
-			config[lower] = value
+			config[key] = value
 		}
 	}
 	return config

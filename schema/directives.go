@@ -2,22 +2,29 @@ package schema
 
 import "strings"
 
+// directive is the name of a redis.conf directive as rsm uses it: in lower
+// case, and "replica" where Redis before 5.0 said "slave".
+func directive(name string) string {
+	return strings.ReplaceAll(strings.ToLower(name), "slave", "replica")
+}
+
 // refused tells what to use instead of a redis.conf directive that rsm derives
 // from other fields, or that would take control away from rsm and Sentinel;
-// "" for directives that config may hold. name is in lower case.
+// "" for directives that config may hold. name is as
+// directive returns it.
 func refused(name string) string {
 	switch name {
-	case "replicaof", "slaveof":
+	case "replicaof":
 		return "Sentinel decides who is master and rsm follows; seed names the first master"
 	case "port":
 		return "use the node's port"
 	case "bind", "bind-source-addr":
 		return "use the address of the node's host"
-	case "replica-announce-ip", "slave-announce-ip", "replica-announce-port", "slave-announce-port":
+	case "replica-announce-ip", "replica-announce-port":
 		return "rsm announces the host's address and the node's port"
 	case "replica-announced":
 		return "use priority: 0 for a replica that is never promoted"
-	case "replica-priority", "slave-priority":
+	case "replica-priority":
 		return "use the node's priority"
 	case "requirepass", "masterauth":
 		return "use auth.password with {env: ...} or {file: ...}"

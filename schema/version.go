@@ -13,7 +13,7 @@ type Versions struct {
 }
 
 type comparison struct {
-	op string
+	op, text string
 	// want has as many numbers as were written: "7" compares the first only
 	// when op is "=".
 	want []int
@@ -41,13 +41,23 @@ func ParseVersions(text string) (Versions, error) {
 		if err != nil {
 			return Versions{}, err
 		}
-		v.parts = append(v.parts, comparison{op, want})
+		v.parts = append(v.parts, comparison{op, rest, want})
 		op = ""
 	}
 	if op != "" {
 		return Versions{}, fmt.Errorf("%q compares with nothing", text)
 	}
 	return v, v.possible(text)
+}
+
+// String writes the constraint without needless blanks, for example
+// ">=6.2 <8"; a bare version stays bare.
+func (v Versions) String() string {
+	words := make([]string, 0, len(v.parts))
+	for _, part := range v.parts {
+		words = append(words, strings.TrimPrefix(part.op, "=")+part.text)
+	}
+	return strings.Join(words, " ")
 }
 
 // possible refuses constraints that no version fulfils, by trying each bound
@@ -66,7 +76,7 @@ func (v Versions) possible(text string) error {
 					try = []int{padded[0] - 1, 999, 999}
 				}
 			}
-			if v.allows(try) {
+			if try[0] >= 0 && v.allows(try) {
 				return nil
 			}
 		}

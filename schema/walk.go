@@ -60,7 +60,7 @@ func (w *walker) walk(v cue.Value, s *shape, path string) any {
 	switch {
 	case s.name == "_":
 		return nil
-	case s.name == "#Secret" && v.IncompleteKind()&cue.StructKind == 0:
+	case (s.name == "#Secret" || s.name == "#Auth") && v.IncompleteKind()&cue.StructKind == 0:
 		w.literalSecret(v, path)
 		return nil
 	case s.fields != nil || s.elem != nil:
@@ -88,6 +88,9 @@ func (w *walker) structure(v cue.Value, s *shape, path string) any {
 	found := map[string]any{}
 	seen := map[string]bool{}
 	for fields.Next() {
+		if fields.Selector().LabelType() != cue.StringLabel {
+			continue // a value that is a list and something else at once
+		}
 		name := fields.Selector().Unquoted()
 		seen[name] = true
 		// A misspelt field is not reported as missing as well.
@@ -106,7 +109,12 @@ func (w *walker) structure(v cue.Value, s *shape, path string) any {
 
 func hasFields(v cue.Value) bool {
 	fields, err := v.Fields()
-	return err == nil && fields.Next()
+	for err == nil && fields.Next() {
+		if fields.Selector().LabelType() == cue.StringLabel {
+			return true
+		}
+	}
+	return false
 }
 
 // entry checks one label and its value. It returns the name of the field that
@@ -138,7 +146,7 @@ func (w *walker) entry(found map[string]any, v cue.Value, s *shape, path, name s
 }
 
 func (w *walker) unknown(v cue.Value, s *shape, path, name string) (meant string) {
-	if s.name == "#Secret" || s.name == "#Auth" {
+	if s.name == "#Secret" || s.name == "#Auth" || secretName.MatchString(name) {
 		w.hide(v)
 	}
 	p := w.report(CodeUnknown, path, true, "unknown field %s", name)
