@@ -89,7 +89,7 @@ func diffRedis(c *schema.Cluster, n schema.RedisNode, r, master *RedisState) []D
 	if r.Reach != Up {
 		return drifts
 	}
-	if ok, err := MatchVersion(c.Redis.Version, r.Version); err != nil || !ok {
+	if !allowsVersion(c, r.Version) {
 		drifts = append(drifts, Drift{n.Name, fieldVersion, r.Version, c.Redis.Version, Differs})
 	}
 	managed := ManagedConfig(n)
@@ -100,7 +100,7 @@ func diffRedis(c *schema.Cluster, n schema.RedisNode, r, master *RedisState) []D
 			continue // a directive that this version does not have yet
 		}
 		if !SameValue(key, have, managed[key]) {
-			drifts = append(drifts, Drift{n.Name, configPrefix + key, have, managed[key], Differs})
+			drifts = append(drifts, Drift{n.Name, configPrefix + key, readable(have, managed[key]), managed[key], Differs})
 		}
 	}
 	return append(drifts, diffReplication(r, master)...)
@@ -130,6 +130,8 @@ func diffReplication(r, master *RedisState) []Drift {
 
 func diffProcess(name string, reach Reach, why string, p Process) []Drift {
 	switch {
+	case p.Elsewhere != "":
+		return []Drift{{name, fieldPort, "running on " + string(p.Elsewhere), "the address of the spec", Differs}}
 	case p.Foreign != "":
 		return []Drift{{name, fieldPort, "held by " + p.Foreign, "free", Differs}}
 	case reach == Down:

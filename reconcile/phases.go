@@ -17,6 +17,9 @@ func blocked(c *schema.Cluster, s *State, t target) []Held {
 		case p.Foreign != "":
 			held = append(held, Held{Subject: name, Block: true, Reason: fmt.Sprintf(
 				"its port is held by %s, which rsm did not start: stop that, or change the port in the spec", p.Foreign)})
+		case p.Elsewhere != "":
+			held = append(held, Held{Subject: name, Block: true, Reason: fmt.Sprintf(
+				"it runs on %s and a running role is not moved: give the new address a new name, or stop it first (rsm destroy)", p.Elsewhere)})
 		case reach == Down && p.Local && p.BinaryErr != "":
 			held = append(held, Held{Subject: name, Block: true, Reason: p.BinaryErr})
 		}
@@ -25,7 +28,7 @@ func blocked(c *schema.Cluster, s *State, t target) []Held {
 		r := s.Redis[n.Name]
 		check(n.Name, r.Reach, r.Process)
 		if r.Reach == Down && r.Process.Local && r.Process.Binary != "" {
-			if ok, _ := MatchVersion(c.Redis.Version, r.Process.Binary); !ok {
+			if !allowsVersion(c, r.Process.Binary) {
 				held = append(held, Held{Subject: n.Name, Block: true, Reason: fmt.Sprintf(
 					"redis-server on PATH is %s, the spec wants %s", r.Process.Binary, c.Redis.Version)})
 			}
@@ -38,6 +41,12 @@ func blocked(c *schema.Cluster, s *State, t target) []Held {
 		held = append(held, *t.held)
 	}
 	return held
+}
+
+// allowsVersion applies the spec's constraint; the schema has checked its syntax.
+func allowsVersion(c *schema.Cluster, version string) bool {
+	versions, err := schema.ParseVersions(c.Redis.Version)
+	return err == nil && versions.Allows(version)
 }
 
 // invalid lists the directives that the servers refuse.

@@ -70,6 +70,9 @@ type Process struct {
 	// Running is true while the process that rsm started lives.
 	Running bool `json:"running"`
 	PID     int  `json:"pid,omitempty"`
+	// Elsewhere is the address that the running process has, when the spec now
+	// says another one.
+	Elsewhere schema.Addr `json:"elsewhere,omitempty"`
 	// Foreign names what listens on the role's address though rsm did not start
 	// it, for example `nginx (pid 812)`.
 	Foreign string `json:"foreign,omitempty"`

@@ -53,6 +53,18 @@ func normal(value string) string {
 	return strings.Join(fields, " ")
 }
 
+// readable writes a memory amount that Redis gives in bytes in the unit of the
+// spec's value, when it is a whole number of it.
+func readable(have, want string) string {
+	n, isNumber := memory(have)
+	unit := strings.ToLower(strings.TrimLeft(want, "0123456789"))
+	one, isMemory := memory("1" + unit)
+	if !isNumber || !isMemory || unit == "" || n%one != 0 {
+		return have
+	}
+	return strconv.FormatInt(n/one, 10) + unit
+}
+
 // caseMatters names the directives whose value is free text.
 func caseMatters(key string) bool {
 	return strings.HasSuffix(key, "file") || strings.HasPrefix(key, "tls-") || strings.HasSuffix(key, "-template")

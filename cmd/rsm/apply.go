@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -24,6 +25,7 @@ func applyCommand(con *console) *cli.Command {
 			clusterFlag(), stateDirFlag(), allowFlag(), lockTimeoutFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
 			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time"},
+			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many clusters to work on at a time"},
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the exact commands of each step"},
 		},
@@ -142,33 +144,45 @@ func (d *deployment) freshPlans(ctx context.Context, file *planFile) ([]planned,
 	return plans, nil
 }
 
-// apply performs the plans one cluster after the other and reports. One cluster's
-// failure does not keep the others from being tried.
+// apply performs the plans, by default one cluster after the other, and reports.
+// One cluster's failure does not keep the others from being tried.
 func (d *deployment) apply(c *cli.Context, plans []planned) error {
 	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), fmt.Errorf("not done within --timeout %s", c.Duration("timeout")))
 	defer cancel()
 	bar := newProgress(d.con, len(plans) > 1, false)
-	code := exitOK
-	var reports []*reconcile.Report
-	for _, p := range plans {
-		report := &reconcile.Report{Cluster: p.cluster.Name, Remaining: p.plan}
-		if len(p.plan.Steps) > 0 && c.Context.Err() == nil {
-			report = d.applier(p.cluster, bar.event).Apply(ctx, p.cluster, p.plan)
-			bar.end()
-			if !c.Bool("json") {
-				printReport(d.con.out, report)
-			}
+	reports := make([]*reconcile.Report, len(plans))
+	var mu sync.Mutex
+	parallel(len(plans), max(1, c.Int("parallel")), func(i int) {
+		p := plans[i]
+		reports[i] = &reconcile.Report{Cluster: p.cluster.Name, Remaining: p.plan}
+		if len(p.plan.Steps) == 0 || ctx.Err() != nil {
+			return
 		}
-		reports = append(reports, report)
-		code = worst(code, reportCode(report))
-	}
+		reports[i] = d.applier(p.cluster, bar.event).Apply(ctx, p.cluster, p.plan)
+		bar.end()
+		if !c.Bool("json") {
+			mu.Lock()
+			defer mu.Unlock()
+			printReport(d.con.out, reports[i])
+		}
+	})
+	return d.ended(c, reports)
+}
+
+// ended finds the exit code of many clusters' reports, and writes them as JSON
+// when asked to.
+func (d *deployment) ended(c *cli.Context, reports []*reconcile.Report) error {
 	if c.Bool("json") {
 		if err := writeReportsJSON(d.con.out, reports); err != nil {
 			return err
 		}
 	}
-	if cause := context.Cause(c.Context); cause != nil {
+	if context.Cause(c.Context) != nil {
 		return context.Canceled
+	}
+	code := exitOK
+	for _, report := range reports {
+		code = worst(code, reportCode(report))
 	}
 	if code != exitOK {
 		return &exit{code: code}
@@ -179,7 +193,10 @@ func (d *deployment) apply(c *cli.Context, plans []planned) error {
 // reportCode is the exit code of one cluster's apply.
 func reportCode(r *reconcile.Report) int {
 	done := r.Count("done") > 0
+	var coded *exit
 	switch {
+	case errors.As(r.Err, &coded):
+		return coded.code
 	case errors.Is(r.Err, reconcile.ErrStale):
 		return exitRefused
 	case r.Err != nil && done:

@@ -37,7 +37,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}
-	if signal := caught(); signal != 0 && (err == nil || errors.Is(err, context.Canceled)) {
+	if signal := caught(); signal != 0 && errors.Is(err, context.Canceled) {
 		return 128 + signal
 	}
 	return report(err, stderr)

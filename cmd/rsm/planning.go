@@ -28,7 +28,7 @@ func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
 		}
 		plans = append(plans, planned{cluster: o.cluster, state: o.state})
 	}
-	parallel(len(plans), func(i int) { plans[i].plan = reconcile.NewPlan(plans[i].cluster, plans[i].state, d.allow) })
+	parallel(len(plans), runtime.GOMAXPROCS(0), func(i int) { plans[i].plan = reconcile.NewPlan(plans[i].cluster, plans[i].state, d.allow) })
 	for _, p := range plans {
 		invalid += d.tellInvalid(p.plan)
 	}
@@ -68,11 +68,11 @@ func (d *deployment) printPlans(plans []planned, verbose bool) {
 	}
 }
 
-// parallel runs f for 0 … n-1 on all processors.
-func parallel(n int, f func(int)) {
+// parallel runs f for 0 … n-1, at most limit of them at a time.
+func parallel(n, limit int, f func(int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
-	for range min(n, runtime.GOMAXPROCS(0)) {
+	for range min(n, limit) {
 		wg.Go(func() {
 			for i := range next {
 				f(i)

@@ -57,43 +57,32 @@ func reconcileOnce(c *cli.Context, con *console, path string) error {
 	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), fmt.Errorf("not done within --timeout %s", c.Duration("timeout")))
 	defer cancel()
 	bar := newProgress(con, len(d.clusters) > 1, false)
-	reports, errs := make([]*reconcile.Report, len(d.clusters)), make([]error, len(d.clusters))
+	reports := make([]*reconcile.Report, len(d.clusters))
 	var wg sync.WaitGroup
 	for i, cluster := range d.clusters {
-		wg.Go(func() { reports[i], errs[i] = d.applier(cluster, bar.event).Converge(ctx, cluster) })
+		wg.Go(func() { reports[i] = d.converge(ctx, cluster, bar.event) })
 	}
 	wg.Wait()
 	bar.end()
-	return d.ended(c, reports, errs)
+	for _, report := range reports {
+		if report.Remaining != nil {
+			d.tellInvalid(report.Remaining)
+		}
+		if !c.Bool("json") {
+			printReport(con.out, report)
+		}
+	}
+	return d.ended(c, reports)
 }
 
-// ended prints the reports of a reconcile and finds its exit code.
-func (d *deployment) ended(c *cli.Context, reports []*reconcile.Report, errs []error) error {
-	code := exitOK
-	for i, report := range reports {
-		if errs[i] != nil {
-			fmt.Fprintf(d.con.err, "rsm: %v\n", errs[i])
-			code = worst(code, exitCode(errs[i]))
-			continue
-		}
-		d.tellInvalid(report.Remaining)
-		code = worst(code, reportCode(report))
-		if !c.Bool("json") {
-			printReport(d.con.out, report)
-		}
+// converge is Converge with everything that went wrong in the report.
+func (d *deployment) converge(ctx context.Context, c *schema.Cluster, notify func(reconcile.Event)) *reconcile.Report {
+	report, err := d.applier(c, notify).Converge(ctx, c)
+	if err != nil {
+		report.Err = &exit{exitCode(err), err}
+		report.Error = err.Error()
 	}
-	if c.Bool("json") {
-		if err := writeReportsJSON(d.con.out, reports); err != nil {
-			return err
-		}
-	}
-	if context.Cause(c.Context) != nil {
-		return context.Canceled
-	}
-	if code != exitOK {
-		return &exit{code: code}
-	}
-	return nil
+	return report
 }
 
 // watcher is the self-healing loop.

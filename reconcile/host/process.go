@@ -41,6 +41,9 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 	}
 	if supervise.Alive(r.Process) {
 		p.Running, p.PID = true, r.Process.PID
+		if r.Addr != ref.Addr {
+			p.Elsewhere = r.Addr
+		}
 		return p
 	}
 	p.Foreign = foreign(ref)
