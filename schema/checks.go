@@ -40,7 +40,8 @@ func (d *decoder) host(path, name string, given bool) (Host, bool) {
 		return Host{}, false
 	}
 	host, ok := d.spec.Host(name)
-	if !ok {
+	// A host that is declared wrongly is reported there.
+	if _, declared := d.index.labels[join("hosts", name)]; !ok && !declared {
 		var names []string
 		for _, h := range d.spec.Hosts {
 			names = append(names, h.Name)

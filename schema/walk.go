@@ -76,7 +76,12 @@ func (w *walker) structure(v cue.Value, s *shape, path string) any {
 		w.problems = append(w.problems, w.index.explain(v.Err(), path)...)
 		return nil
 	case kind != cue.BottomKind && kind&cue.StructKind == 0:
-		w.report(CodeValue, path, false, "want a struct { ... }, got %s", w.got(v, path))
+		p := w.report(CodeValue, path, false, "want a struct { ... }, got %s", w.got(v, path))
+		if s.fields != nil {
+			p.Hint = "its fields: " + strings.Join(s.names(), ", ")
+		} else {
+			p.Hint = "write NAME: value, once for each"
+		}
 		return nil
 	}
 	fields, err := v.Fields()
