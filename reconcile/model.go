@@ -15,8 +15,7 @@ import (
 
 func (a StartRole) apply(s *State) {
 	if a.Role.Kind == KindSentinel {
-		r := s.Sentinels[a.Role.Name]
-		r.Reach, r.Process.Running = Up, r.Process.Local
+		s.Sentinels[a.Role.Name].start()
 		return
 	}
 	r := s.Redis[a.Role.Name]
@@ -29,12 +28,32 @@ func (a StartRole) apply(s *State) {
 	r.Priority = number(r.Config["replica-priority"], r.Priority)
 	if a.Follow == "" {
 		r.Role, r.Master, r.LinkUp = Master, "", false
+		if r.Process.Data == Yes {
+			r.Keys = max(r.Keys, 1) // how many only Redis knows
+		}
 		if r.ReplID == "" {
 			r.ReplID = "history-of-" + r.Name
 		}
 		return
 	}
 	s.follow(r, a.Follow)
+}
+
+// start brings a Sentinel up with what it has written down.
+func (s *SentinelState) start() {
+	s.Reach, s.Why, s.Process.Running = Up, "", s.Process.Local
+	m := s.Process.Memory
+	if m == nil {
+		return
+	}
+	s.Master, s.Epoch, s.Flags, s.RoleReported = m.Master, m.Epoch, []string{"master"}, Master
+	s.Quorum, s.DownAfter, s.FailoverTimeout, s.ParallelSyncs = m.Quorum, m.DownAfter, m.FailoverTimeout, m.ParallelSyncs
+	for _, addr := range m.Replicas {
+		s.Replicas = append(s.Replicas, KnownReplica{Addr: addr, Flags: []string{"slave"}})
+	}
+	for _, addr := range m.Peers {
+		s.Peers = append(s.Peers, KnownPeer{Addr: addr, Flags: []string{"sentinel"}})
+	}
 }
 
 // follow attaches a replica: it drops what it has and takes the master's history.

@@ -78,10 +78,25 @@ type Process struct {
 	Foreign string `json:"foreign,omitempty"`
 	// Data tells whether the role has a data set on disk.
 	Data Presence `json:"data,omitempty"`
+	// Memory is what a Sentinel that does not run will know when it starts, nil for
+	// nothing.
+	Memory *Memory `json:"memory,omitempty"`
 	// Binary is the version of the server that would be started, only looked up
 	// when the role is not running; BinaryErr says why there is none.
 	Binary    string `json:"binary,omitempty"`
 	BinaryErr string `json:"binary_error,omitempty"`
+}
+
+// Memory is what a Sentinel has written down of a master.
+type Memory struct {
+	Master          schema.Addr   `json:"master"`
+	Epoch           uint64        `json:"epoch"`
+	Quorum          int           `json:"quorum"`
+	DownAfter       time.Duration `json:"down_after"`
+	FailoverTimeout time.Duration `json:"failover_timeout"`
+	ParallelSyncs   int           `json:"parallel_syncs"`
+	Replicas        []schema.Addr `json:"replicas,omitempty"`
+	Peers           []schema.Addr `json:"peers,omitempty"`
 }
 
 // RedisState is what was seen of one redis-server.

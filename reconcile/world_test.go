@@ -109,7 +109,11 @@ var faults = []struct {
 	}},
 	{"kill sentinel", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		x := pickSentinel(r, s)
+		if x.Knows() && r.IntN(3) > 0 {
+			x.Process.Memory = &Memory{Master: x.Master, Epoch: x.Epoch, Quorum: x.Quorum}
+		}
 		x.Reach, x.Process.Running = Down, false
+		x.blank()
 	}},
 	{"hang sentinel", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickSentinel(r, s).Reach = Unknown }},
 	{"sentinel elsewhere", func(r *rand.Rand, _ *schema.Cluster, s *State) {

@@ -56,7 +56,7 @@ func (p *progress) event(e reconcile.Event) {
 	case "failed":
 		p.line(e, p.text(e)+p.paint(reconcile.StyleHeld, "  failed: "+e.Err.Error()))
 	case "replanned":
-		p.line(e, p.paint(reconcile.StyleWait, "  the master moved: planned anew, "+count(e.Total, "step")))
+		p.line(e, p.paint(reconcile.StyleWait, "  the deployment moved: planned anew, "+count(e.Total, "step")))
 	}
 }
 

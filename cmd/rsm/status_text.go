@@ -46,16 +46,6 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 }
 
 func writeDifferences(w io.Writer, paint func(reconcile.Style, string) string, s *clusterStatus) {
-	for _, r := range s.Redis {
-		if r.Reach == reconcile.Unknown {
-			fmt.Fprintf(w, "  %s %s: %s\n", paint(reconcile.StyleHeld, "?"), r.Name, r.Why)
-		}
-	}
-	for _, r := range s.Sentinels {
-		if r.Reach == reconcile.Unknown {
-			fmt.Fprintf(w, "  %s %s: %s\n", paint(reconcile.StyleHeld, "?"), r.Name, r.Why)
-		}
-	}
 	for _, bad := range s.Invalid {
 		fmt.Fprintf(w, "  %s %s: %s\n", paint(reconcile.StyleHeld, "!"), bad.Path, bad.Message)
 	}

@@ -46,6 +46,9 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 		}
 		return p
 	}
+	if ref.Kind == reconcile.KindSentinel {
+		p.Memory = h.memory(ref)
+	}
 	p.Foreign = foreign(ref)
 	p.Binary, err = h.binary(ctx, ref.Kind)
 	if err != nil {
