@@ -1,0 +1,124 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+
+	"rsm/schema"
+)
+
+// StartRole writes a role's configuration and starts its process.
+type StartRole struct {
+	noImpact
+	noCommands
+
+	Role RoleRef `json:"role"`
+	// Follow is the master that a redis-server starts as a replica of; empty
+	// starts it as a master. Always empty for a Sentinel.
+	Follow schema.Addr `json:"follow,omitempty"`
+	// Config are the directives of the spec, without those that rsm owns (port,
+	// bind, dir, passwords …).
+	Config map[string]string `json:"config,omitempty"`
+	Auth   schema.Auth       `json:"auth"`
+}
+
+// Subject is the role.
+func (a StartRole) Subject() string { return a.Role.Name }
+
+// Done tells whether it answers.
+func (a StartRole) Done(s *State) bool {
+	if a.Role.Kind == KindSentinel {
+		return s.Sentinels[a.Role.Name] != nil && s.Sentinels[a.Role.Name].Reach == Up
+	}
+	r := s.Redis[a.Role.Name]
+	return r != nil && r.Reach == Up
+}
+
+// String is the line in a plan.
+func (a StartRole) String() string {
+	switch {
+	case a.Role.Kind == KindSentinel:
+		return fmt.Sprintf("start sentinel on %s", a.Role.Addr)
+	case a.Follow == "":
+		return fmt.Sprintf("start redis on %s as master", a.Role.Addr)
+	}
+	return fmt.Sprintf("start redis on %s as replica of %s", a.Role.Addr, a.Follow)
+}
+
+// StopRole stops a role's process gracefully. Its data stays.
+type StopRole struct {
+	noCommands
+
+	Role   RoleRef `json:"role"`
+	Reason string  `json:"reason"`
+	Risk   Impact  `json:"impact"`
+	// NoSave ends a redis-server without writing its data set to disk, so that an
+	// empty data set does not replace a good file.
+	NoSave bool `json:"no_save,omitempty"`
+}
+
+// Subject is the role.
+func (a StopRole) Subject() string { return a.Role.Name }
+
+// Impact is what the planner found.
+func (a StopRole) Impact() Impact { return a.Risk }
+
+// Done tells whether nothing listens any more.
+func (a StopRole) Done(s *State) bool {
+	if r := s.Redis[a.Role.Name]; r != nil {
+		return r.Reach == Down
+	}
+	if r := s.Sentinels[a.Role.Name]; r != nil {
+		return r.Reach == Down
+	}
+	return !slices.ContainsFunc(s.Surplus, func(r SurplusRole) bool { return r.Name == a.Role.Name && r.Running })
+}
+
+// String is the line in a plan.
+func (a StopRole) String() string {
+	return fmt.Sprintf("stop %s on %s: %s", a.Role.Kind, a.Role.Addr, a.Reason)
+}
+
+// Snapshot keeps an RDB copy of a data set that a later step drops.
+type Snapshot struct {
+	noImpact
+	noCommands
+
+	Role   RoleRef `json:"role"`
+	ReplID string  `json:"replid"`
+	Offset int64   `json:"offset"`
+}
+
+// Subject is the role.
+func (a Snapshot) Subject() string { return a.Role.Name }
+
+// Done tells whether a copy of exactly this data set is kept.
+func (a Snapshot) Done(s *State) bool {
+	r := s.Redis[a.Role.Name]
+	return r != nil && r.Copied
+}
+
+// String is the line in a plan.
+func (a Snapshot) String() string { return "keep an RDB copy of its data set" }
+
+// Publish writes the registration of the cluster.
+type Publish struct {
+	noImpact
+	noCommands
+
+	Registration Registration `json:"registration"`
+}
+
+// Subject is the cluster.
+func (a Publish) Subject() string { return a.Registration.Cluster }
+
+// Done tells whether the same was published before.
+func (a Publish) Done(s *State) bool {
+	return s.Record != nil && s.Record.equal(a.Registration)
+}
+
+// String is the line in a plan.
+func (a Publish) String() string {
+	return fmt.Sprintf("publish master %s, %d replicas, %d sentinels", a.Registration.Master,
+		len(a.Registration.Replicas), len(a.Registration.Sentinels))
+}
