@@ -32,7 +32,7 @@ var (
 	// ErrNoEffect means that an action was sent, but its effect did not show.
 	ErrNoEffect = errors.New("no effect seen in time")
 
-	errMoved = errors.New("the master changed meanwhile")
+	errMoved = errors.New("the deployment moved")
 )
 
 // Applier performs plans. All of its effects go through its two interfaces.
@@ -66,9 +66,10 @@ type Event struct {
 const maxReplans = 10
 
 // Apply performs the plan step by step. Before each step it looks at the live
-// state: a step that is no longer needed is skipped, a plan whose master or epoch
-// moved is made anew, an unsafe step is refused. It goes on with a new plan only
-// when that weighs no more than the approved one. It stops at the first failure.
+// state: a step that is no longer needed is skipped; when the master or the epoch
+// moved, or the step is no longer safe, the plan is made anew. It goes on with a
+// new plan only when that weighs no more than the approved one. It stops at the
+// first failure.
 func (a *Applier) Apply(ctx context.Context, c *schema.Cluster, plan *Plan) *Report {
 	run := &run{Applier: a, c: c, plan: plan, limit: plan.Impact(), report: &Report{Cluster: c.Name}}
 	started := a.now()
@@ -160,8 +161,8 @@ func (r *run) step(ctx context.Context, step Step) error {
 	if step.Action.Done(r.state) {
 		return end("skipped", nil)
 	}
-	if err := Guard(r.state, step.Action); err != nil && !r.plan.Destroy {
-		return end("failed", fmt.Errorf("refused: %w", err))
+	if Guard(r.state, step.Action) != nil && !r.plan.Destroy {
+		return errMoved // a plan made now holds the step, with the reason
 	}
 	event.Type = "start"
 	r.notify(event)
