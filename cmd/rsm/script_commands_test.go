@@ -29,6 +29,8 @@ import (
 //	foreign NODE ARGS...    run a redis-server on the node's port that rsm knows nothing of
 //	running, stopped NODE.. whether something listens on the port, at once
 //	redis NODE ARGS...      send a command, print the reply; with ! want an error reply
+//	client NODE             hold an idle connection
+//	reborn NODE             start the node again with the configuration that it has
 //	blank SENTINEL...       SENTINEL REMOVE
 //	write N [PREFIX]        write N keys to the master that the Sentinels name
 //	keys NODE N             wait until the node has that many keys
@@ -42,7 +44,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
-		"foreign": cmdForeign, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
+		"foreign": cmdForeign, "reborn": cmdReborn, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret,
 	}

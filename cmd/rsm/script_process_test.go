@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"rsm/internal/resp"
 )
 
 // pid is the process that serves a node: a foreign one, else what rsm recorded.
@@ -141,6 +144,28 @@ func cmdForeign(ts *testscript.TestScript, neg bool, words []string) {
 	go func() { _ = cmd.Wait() }()
 	l.foreign[node] = cmd.Process
 	until(ts, func() error { _, err := l.send(ts, node, "PING"); return err })
+}
+
+// cmdReborn does what a supervisor does that restarts whatever dies.
+func cmdReborn(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) == 1, "reborn NODE")
+	l, node := labOf(ts), words[0]
+	dir := filepath.Join(l.work, "state", "clusters", clusterName, node)
+	cmd := exec.Command(lookup(ts, "redis-server"), filepath.Join(dir, "redis.conf"))
+	cmd.Dir = dir
+	ts.Check(cmd.Start())
+	go func() { _ = cmd.Wait() }()
+	until(ts, func() error { _, err := l.send(ts, node, "PING"); return err })
+}
+
+// cmdClient connects as an application does and stays.
+func cmdClient(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) == 1, "client NODE")
+	conn, err := resp.Dial(context.Background(), labOf(ts).addr(ts, words[0]))
+	ts.Check(err)
+	ts.Defer(func() { _ = conn.Close() })
+	_, err = conn.Do(context.Background(), "PING")
+	ts.Check(err)
 }
 
 func listening(addr string) bool {
