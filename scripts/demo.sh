@@ -9,30 +9,22 @@ state=.demo
 scripts/setup.sh
 make --no-print-directory -s build
 
-rsm() {
-	echo
-	echo "\$ bin/rsm $*"
-	bin/rsm "$@"
-}
+echo "\$ bin/rsm apply --auto-approve --state-dir $state $spec"
+bin/rsm apply --auto-approve --state-dir "$state" "$spec"
+echo
+echo "\$ bin/rsm status --state-dir $state $spec"
+status=$(bin/rsm status --state-dir "$state" "$spec")
+echo "$status"
 
-rsm apply --auto-approve --state-dir "$state" "$spec"
-rsm status --state-dir "$state" "$spec"
-
-# The commands below name the master of this moment. Sentinel knows it; where
-# redis-cli is missing the reader finds the pid himself.
-kill_master='kill -9 PID   # the pid of the master, see the status above'
-if command -v redis-cli >/dev/null; then
-	port=$(redis-cli -p 27379 sentinel get-master-addr-by-name lain | sed -n 2p)
-	pid=$(redis-cli -p "$port" info server | tr -d '\r' | sed -n 's/^process_id://p')
-	[ -z "$pid" ] || kill_master="kill -9 $pid"
-fi
+# The master of this moment: its row ends with its pid.
+pid=$(awk '$3 == "master" { print $NF; exit }' <<<"$status")
 
 cat <<END
 
 Three things to try:
 
 1. Kill the master, see Sentinel elect another, and let rsm bring back the dead one as its replica:
-     $kill_master
+     kill -9 ${pid:-PID}
      bin/rsm status --state-dir $state $spec
      bin/rsm reconcile --state-dir $state $spec
 
