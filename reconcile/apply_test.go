@@ -184,21 +184,25 @@ func TestApplyRefusesHeavierPlan(t *testing.T) {
 	}
 }
 
-// TestApplyGivesUpOnAMovingDeployment: an epoch that rises at every look ends the
-// apply after some new plans.
+// TestApplyGivesUpOnAMovingDeployment: the master moves during each wait. After
+// some new plans the rest is left to the next pass.
 func TestApplyGivesUpOnAMovingDeployment(t *testing.T) {
 	t.Parallel()
-	g := newStage(t, twoDirectives)
-	g.look = func(n int) error {
-		for _, r := range g.s.Sentinels {
-			r.Epoch = uint64(n)
+	g := newStage(t, "r1 master\nr2 replica\nr3 replica link=syncing\ns1\ns2\ns3\nrecord epoch=1")
+	moves := 0
+	g.do = func(a Action) (bool, error) {
+		if _, sync := a.(WaitSync); !sync || moves > 3*maxReplans {
+			return false, nil
 		}
-		return nil
+		moves++
+		next := g.s.Redis[[]string{"r1", "r2"}[moves%2]]
+		WaitFailover{Predicted: next.Addr}.apply(g.s)
+		g.s.Redis["r3"].LinkUp, g.s.Redis["r3"].Syncing = false, true
+		return true, nil
 	}
-	g.do = func(Action) (bool, error) { return true, nil } // nothing ever takes effect
 	report := g.apply(t.Context())
-	if report.Err == nil || report.Replans > maxReplans+1 {
-		t.Errorf("%v after %d replans", report.Err, report.Replans)
+	if !errors.Is(report.Err, ErrStale) || report.Replans != maxReplans+1 {
+		t.Errorf("%v after %d replans and %d moves", report.Err, report.Replans, moves)
 	}
 }
 

@@ -34,6 +34,7 @@ func TestW1StaleSeedNeverWins(t *testing.T) {
 		{"not recorded", down + bare, ""},
 		{"recorded, disk lost", "r1 down data=yes\nr2 down data=no\nr3 down data=yes\n" + bare + "record master=r2", ""},
 		{"recorded, disk unreadable", "r1 down data=yes\nr2 down data=maybe\nr3 down data=yes\n" + bare + "record master=r2", ""},
+		{"not recorded, another disk unreadable", "r1 down data=yes\nr2 down data=maybe\nr3 down data=no\n" + bare, ""},
 		{"seed has the only data", "r1 down data=yes\nr2 down data=no\nr3 down data=no\n" + bare, "r1"},
 		{"remembered by Sentinels", down + "s1 monitors=r3 epoch=4\ns2 monitors=r3 epoch=4\ns3 monitors=r3 epoch=4", "r3"},
 		{"seed is up with stale data, newer node down", "r1 master keys=100\nr2 down data=yes\nr3 down data=yes\n" + bare + "record master=r2", ""},
@@ -131,6 +132,25 @@ func TestW5NoForcedPromotion(t *testing.T) {
 				t.Errorf("planned %s", texts(plan.Steps))
 			}
 		})
+	}
+}
+
+// TestMostOfTheOnlyDataSetLeads: scenario 3, where promoting is right, takes the
+// highest offset, and among equals whom Sentinel would take.
+func TestMostOfTheOnlyDataSetLeads(t *testing.T) {
+	t.Parallel()
+	lost := " of=9.9.9.9:1 link=down linkdown=2m "
+	for want, offsets := range map[string][3]string{
+		"r1": {"offset=1000", "offset=999", "offset=1"},
+		"r2": {"offset=900", "offset=1000", "offset=950"},
+		"r3": {"offset=1000", "offset=1000", "offset=1000 replica-priority=1"},
+	} {
+		state := "r1 replica" + lost + offsets[0] + "\nr2 replica" + lost + offsets[1] + "\nr3 replica" + lost + offsets[2] +
+			"\ns1 bare\ns2 bare\ns3 bare"
+		target := chooseTarget(goldenSpec(t, ""), usual(t, state), nil)
+		if target.node == nil || target.node.Name != want {
+			t.Errorf("%v: target is %+v, want %s", offsets, target, want)
+		}
 	}
 }
 
