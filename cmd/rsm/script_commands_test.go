@@ -29,6 +29,7 @@ import (
 //	foreign NODE ARGS...    run a redis-server on the node's port that rsm knows nothing of
 //	running, stopped NODE.. whether something listens on the port, at once
 //	redis NODE ARGS...      send a command, print the reply; with ! want an error reply
+//	listen NODE             run another program on the node's port
 //	client NODE             hold an idle connection
 //	reborn NODE             start the node again with the configuration that it has
 //	blank SENTINEL...       SENTINEL REMOVE
@@ -44,7 +45,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
-		"foreign": cmdForeign, "reborn": cmdReborn, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
+		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret,
 	}

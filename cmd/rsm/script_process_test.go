@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -144,6 +145,22 @@ func cmdForeign(ts *testscript.TestScript, neg bool, words []string) {
 	go func() { _ = cmd.Wait() }()
 	l.foreign[node] = cmd.Process
 	until(ts, func() error { _, err := l.send(ts, node, "PING"); return err })
+}
+
+// cmdListen takes a port with a program that is no Redis.
+func cmdListen(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) == 1, "listen NODE")
+	l := labOf(ts)
+	cmd := exec.Command("python3", "-m", "http.server", strconv.Itoa(l.ports[words[0]]), "--bind", "127.0.0.1")
+	cmd.Dir = l.work
+	ts.Check(cmd.Start())
+	go func() { _ = cmd.Wait() }()
+	until(ts, func() error {
+		if !listening(l.addr(ts, words[0])) {
+			return errors.New("python3 does not listen yet")
+		}
+		return nil
+	})
 }
 
 // cmdReborn does what a supervisor does that restarts whatever dies.

@@ -282,7 +282,7 @@ func (l *lab) touched(ts *testscript.TestScript, node string) string {
 	}
 	names := []string{"run_id", "role", "master_port", "db0", "cmdstat_replicaof", "cmdstat_slaveof", "cmdstat_config|set",
 		"cmdstat_config|rewrite", "cmdstat_shutdown", "cmdstat_set", "cmdstat_flushall", // of redis-server
-		"runid", "ip", "port", "quorum", "config-epoch", "down-after-milliseconds", "failover-timeout", "parallel-syncs"} // of Sentinel
+		"ip", "port", "quorum", "config-epoch", "down-after-milliseconds", "failover-timeout", "parallel-syncs"} // of Sentinel
 	text := ""
 	for _, name := range names {
 		value := fields[name]
