@@ -52,8 +52,9 @@ type Applier struct {
 type Event struct {
 	Time    time.Time
 	Cluster string
-	// Type is one of start, waiting, done, skipped, failed, replanned.
+	// Type is one of start, waiting, done, skipped, failed, replanned, held.
 	Type    string
+	Text    string // of held: what is waited for between two passes
 	Step    Step
 	Index   int // of the step, from 1
 	Total   int

@@ -30,7 +30,7 @@ func (a *Applier) Pass(ctx context.Context, c *schema.Cluster) (*Report, error) 
 // pass by itself, or the context ends. The reports' steps are joined.
 func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, error) {
 	total := &Report{Cluster: c.Name}
-	started := a.now()
+	started, said := a.now(), ""
 	for {
 		report, err := a.Pass(ctx, c)
 		if err != nil {
@@ -45,9 +45,24 @@ func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, err
 		if report.Err != nil && !errors.Is(report.Err, ErrStale) || !again {
 			return total, nil
 		}
+		if len(rest.Steps) == 0 {
+			said = a.say(c.Name, rest.Held, said)
+		}
 		if err := a.sleep(ctx, Pause); err != nil {
 			total.Err, total.Error = err, err.Error()
 			return total, nil
 		}
 	}
+}
+
+// say tells what Converge waits for, when that is not what it said before.
+func (a *Applier) say(cluster string, held []Held, before string) string {
+	text := ""
+	for _, h := range held {
+		text += sep(text) + h.Subject + ": " + h.Reason
+	}
+	if text != before && a.Notify != nil {
+		a.Notify(Event{Time: a.now(), Cluster: cluster, Type: "held", Text: text})
+	}
+	return text
 }

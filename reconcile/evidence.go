@@ -140,7 +140,11 @@ func leaderlessTarget(c *schema.Cluster, s *State, up []*RedisState, allow Allow
 		return t
 	}
 	for _, r := range up {
-		if r.LinkUp || r.LinkDown < settle(c) {
+		switch {
+		case r.LinkUp && s.At(r.Master) == nil:
+			return heldTarget("there is no master, and %s follows %s, which is no node of this cluster", r.Name, r.Master)
+		case r.LinkUp: // in a ring, or behind a replica that is looked at, too
+		case r.LinkDown < settle(c):
 			t := heldTarget("there is no master; %s lost its link less than %s ago", r.Name, settle(c))
 			t.held.Wait = true
 			return t

@@ -171,6 +171,6 @@ func (d *decision) whyDown(name string) string {
 
 func (d *decision) explained(drift Drift) bool {
 	return slices.ContainsFunc(d.held, func(h Held) bool {
-		return h.Subject == drift.Subject && slices.Contains(h.Causes, drift) || h.Block
+		return h.Block || slices.Contains(h.Causes, drift)
 	})
 }

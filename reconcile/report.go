@@ -10,7 +10,7 @@ type Report struct {
 	Cluster  string        `json:"cluster"`
 	Steps    []Result      `json:"steps"`
 	Replans  int           `json:"replans,omitempty"`
-	Duration time.Duration `json:"duration"`
+	Duration time.Duration `json:"nanoseconds"`
 	// Err is why it ended early, with its text in Error.
 	Err   error  `json:"-"`
 	Error string `json:"error,omitempty"`
@@ -24,7 +24,7 @@ type Result struct {
 	Step Step `json:"step"`
 	// Status is done, skipped (nothing was left to do), failed or not started.
 	Status   string        `json:"status"`
-	Duration time.Duration `json:"duration"`
+	Duration time.Duration `json:"nanoseconds"`
 	Error    string        `json:"error,omitempty"`
 }
 

@@ -55,6 +55,8 @@ func (p *progress) event(e reconcile.Event) {
 		p.line(e, p.text(e)+p.paint(reconcile.StyleDim, "  (nothing left to do)"))
 	case "failed":
 		p.line(e, p.text(e)+p.paint(reconcile.StyleHeld, "  failed: "+e.Err.Error()))
+	case "held":
+		p.line(e, p.paint(reconcile.StyleWait, "  waiting: "+e.Text))
 	case "replanned":
 		p.line(e, p.paint(reconcile.StyleWait, "  the deployment moved: planned anew, "+count(e.Total, "step")))
 	}
