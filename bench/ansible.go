@@ -29,7 +29,7 @@ func measureAnsible(ctx context.Context, o options, dir string, base int) (resul
 		return result{}, err
 	}
 	argv := []string{"ansible-playbook", "-i", "localhost,", "-e", "@" + vars, playbook}
-	if _, _, err := once(ctx, argv); err != nil {
+	if _, err := once(ctx, argv); err != nil {
 		return result{}, fmt.Errorf("prepare the playbook: %w", err)
 	}
 	return measure(ctx, ansibleCheck, o.ansibleRuns, append(argv, "--check"))

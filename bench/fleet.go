@@ -74,7 +74,7 @@ func measureInside(ctx context.Context, o options, dir string, out io.Writer) er
 	defer stop()
 	// The first apply only writes down who leads each cluster: on machines other
 	// than its own, rsm starts nothing.
-	if _, _, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve")); err != nil {
+	if _, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve")); err != nil {
 		return err
 	}
 	if err := settle(ctx, o, dir, time.Minute); err != nil {

@@ -24,6 +24,7 @@ type result struct {
 	Clusters int
 	Fake     bool
 	Times    []time.Duration // sorted
+	CPU      time.Duration   // user and system, the mean of all runs
 	PeakRSS  int64           // bytes, the highest of all runs
 }
 
@@ -36,23 +37,30 @@ func (r result) max() time.Duration    { return r.Times[len(r.Times)-1] }
 func measure(ctx context.Context, what string, runs int, argv []string) (result, error) {
 	r := result{What: what}
 	for i := range runs + 1 {
-		took, rss, err := once(ctx, argv)
+		used, err := once(ctx, argv)
 		if err != nil {
 			return result{}, err
 		}
 		if i == 0 {
 			continue
 		}
-		r.Times, r.PeakRSS = append(r.Times, took), max(r.PeakRSS, rss)
+		r.Times, r.PeakRSS = append(r.Times, used.wall), max(r.PeakRSS, used.rss)
+		r.CPU += used.cpu / time.Duration(runs)
 	}
 	slices.Sort(r.Times)
 	return r, nil
 }
 
-// once runs a command and returns its wall time and peak memory. Linux counts
-// the largest of a process and its ended children, and never less than what the
-// process that forked it had: this program stays small for that reason.
-func once(ctx context.Context, argv []string) (time.Duration, int64, error) {
+// usage is what one run took; rss is in bytes.
+type usage struct {
+	wall, cpu time.Duration
+	rss       int64
+}
+
+// once runs a command and measures it. Memory is that of the largest of a
+// process and its ended children, and on Linux never less than what the process
+// that forked it had: this program stays small for that reason.
+func once(ctx context.Context, argv []string) (usage, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
@@ -60,13 +68,14 @@ func once(ctx context.Context, argv []string) (time.Duration, int64, error) {
 	err := cmd.Run()
 	took := time.Since(start)
 	if err != nil {
-		return 0, 0, fmt.Errorf("run %s: %w\n%s", strings.Join(argv, " "), err, tail(output.String(), 30))
+		return usage{}, fmt.Errorf("run %s: %w\n%s", strings.Join(argv, " "), err, tail(output.String(), 30))
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	kernel, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
-		return 0, 0, fmt.Errorf("run %s: no resource usage", argv[0])
+		return usage{}, fmt.Errorf("run %s: no resource usage", argv[0])
 	}
-	return took, usage.Maxrss << 10, nil
+	cpu := cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return usage{wall: took, cpu: cpu, rss: kernel.Maxrss << 10}, nil
 }
 
 // tail is the end of a long output.
@@ -98,7 +107,7 @@ func settle(ctx context.Context, o options, dir string, patience time.Duration) 
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		_, _, err := once(ctx, rsmArgs(o, dir, "plan", "--detailed-exitcode"))
+		_, err := once(ctx, rsmArgs(o, dir, "plan", "--detailed-exitcode"))
 		if err == nil {
 			return nil
 		}

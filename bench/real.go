@@ -27,11 +27,11 @@ func measureReal(ctx context.Context, o options, n int, dir string, progress io.
 			err = failed
 		}
 	}()
-	took, _, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve"))
+	started, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve"))
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(progress, "bench: started in %s\n", took.Round(100*time.Millisecond))
+	fmt.Fprintf(progress, "bench: started in %s\n", started.wall.Round(100*time.Millisecond))
 	if err := settle(ctx, o, dir, 2*time.Minute); err != nil {
 		return nil, err
 	}
@@ -56,6 +56,6 @@ func measureReal(ctx context.Context, o options, n int, dir string, progress io.
 func destroy(o options, dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	_, _, err := once(ctx, rsmArgs(o, dir, "destroy", "--auto-approve", "--purge"))
+	_, err := once(ctx, rsmArgs(o, dir, "destroy", "--auto-approve", "--purge"))
 	return err
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // row is one line of the report.
-type row struct{ cells [8]string }
+type row struct{ cells [9]string }
 
-var header = row{[8]string{"what", "clusters", "runs", "median", "min", "max", "peak memory", "target"}}
+var header = row{[9]string{"what", "clusters", "runs", "median", "min", "max", "CPU", "peak memory", "target"}}
 
 // The targets.
 const (
@@ -45,8 +45,8 @@ func judge(results []result) []row {
 		if r.Fake {
 			clusters = fmt.Sprintf("%d fake", r.Clusters)
 		}
-		rows = append(rows, row{[8]string{r.What, clusters, fmt.Sprint(len(r.Times)), short(r.median()), short(r.min()),
-			short(r.max()), mib(r.PeakRSS), verdict(r, results)}})
+		rows = append(rows, row{[9]string{r.What, clusters, fmt.Sprint(len(r.Times)), short(r.median()), short(r.min()),
+			short(r.max()), short(r.CPU), mib(r.PeakRSS), verdict(r, results)}})
 	}
 	return rows
 }
