@@ -41,13 +41,14 @@ import (
 //	synced [NODE...]        wait until all agree, all links are up, all have the same keys
 //	mark, untouched NODE... nothing was changed between the two, by anybody
 //	nosecret TEXT           no output, log, record, plan or command line has the text
+//	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
-		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret,
+		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "kill-masters": cmdKillMasters,
 	}
 }
 
