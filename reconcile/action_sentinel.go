@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,6 +66,42 @@ func (a Monitor) String() string {
 		return fmt.Sprintf("monitor %s instead, quorum %d", a.Master, a.Quorum)
 	}
 	return fmt.Sprintf("monitor %s, quorum %d", a.Master, a.Quorum)
+}
+
+// MonitorAll turns every Sentinel to another master. All forget the old one before
+// any learns the new one: the epoch starts at 0 again, so a Sentinel that still
+// knew the old one would win the others back by its higher epoch within seconds
+// (measured with Redis 7.0).
+type MonitorAll struct {
+	noImpact
+
+	Monitors []Monitor `json:"monitors"`
+}
+
+// Subject is all of them.
+func (a MonitorAll) Subject() string { return "sentinels" }
+
+// Commands removes everywhere, then registers everywhere.
+func (a MonitorAll) Commands() []Command {
+	var removals, rest []Command
+	for _, each := range a.Monitors {
+		cmds := each.Commands()
+		if each.Replace {
+			removals, cmds = append(removals, cmds[0]), cmds[1:]
+		}
+		rest = append(rest, cmds...)
+	}
+	return append(removals, rest...)
+}
+
+// Done tells whether all of them monitor the new master.
+func (a MonitorAll) Done(s *State) bool {
+	return !slices.ContainsFunc(a.Monitors, func(each Monitor) bool { return !each.Done(s) })
+}
+
+// String is the line in a plan.
+func (a MonitorAll) String() string {
+	return fmt.Sprintf("all monitor %s instead, quorum %d", a.Monitors[0].Master, a.Monitors[0].Quorum)
 }
 
 // SetSentinel changes one setting of a monitored master on one Sentinel.

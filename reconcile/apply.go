@@ -188,7 +188,7 @@ func (r *run) step(ctx context.Context, step Step) error {
 
 // await observes until the action's effect shows.
 func (r *run) await(ctx context.Context, event Event, started time.Time) error {
-	pause, told := 10*time.Millisecond, started
+	pause, told, since := 10*time.Millisecond, started, started
 	for {
 		if err := r.look(ctx); err != nil {
 			return err
@@ -200,7 +200,10 @@ func (r *run) await(ctx context.Context, event Event, started time.Time) error {
 			return errMoved
 		}
 		now := r.now()
-		if limit := patience(event.Step.Action); limit > 0 && now.Sub(started) > limit {
+		if progresses(event.Step.Action, r.state) {
+			since = now
+		}
+		if limit := patience(event.Step.Action); now.Sub(since) > limit {
 			return fmt.Errorf("%w (%s)", ErrNoEffect, limit)
 		}
 		if now.Sub(told) >= time.Second {
@@ -224,14 +227,25 @@ func moved(step Step, s *State) bool {
 	return false
 }
 
-// patience is how long the effect of an action may take to show; 0 is as long as
-// the whole apply may take.
+// progresses reports whether a long action is visibly under way: a full sync
+// takes as long as the data set is large.
+func progresses(action Action, s *State) bool {
+	wait, ok := action.(WaitSync)
+	if !ok {
+		return false
+	}
+	r := s.Redis[wait.Node]
+	return r != nil && (r.Syncing || r.Loading)
+}
+
+// patience is how long the effect of an action may take to show, from its start
+// or from the last progress.
 func patience(action Action) time.Duration {
 	switch a := action.(type) {
 	case WaitFailover:
 		return a.Timeout
 	case WaitSync:
-		return 0 // a full sync takes as long as the data set is large
+		return brokenAfter
 	case WaitKnown, ResetSentinel:
 		return 40 * time.Second // Sentinel asks its master every ten seconds (INFO period, sentinel.c)
 	case StartRole:

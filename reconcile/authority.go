@@ -61,10 +61,8 @@ func (s *State) Authority() *RedisState {
 // FailoverInProgress reports whether any reachable Sentinel is in the middle of
 // a failover, or a redis-server of a planned one.
 func (s *State) FailoverInProgress() bool {
-	for _, sentinel := range s.Sentinels {
-		if sentinel.Knows() && sentinel.HasFlag("failover_in_progress") {
-			return true
-		}
+	if s.sentinelFailover() {
+		return true
 	}
 	for _, node := range s.Redis {
 		if node.Reach == Up && node.FailoverState != "" {
@@ -72,6 +70,11 @@ func (s *State) FailoverInProgress() bool {
 		}
 	}
 	return false
+}
+
+// sentinelFailover reports whether any Sentinel is in the middle of a failover.
+func (s *State) sentinelFailover() bool {
+	return s.countSentinels(func(r *SentinelState) bool { return r.Knows() && r.HasFlag("failover_in_progress") }) > 0
 }
 
 // HasQuorum reports whether the reachable Sentinels that know the master could
@@ -90,10 +93,11 @@ func (s *State) HasQuorum() bool {
 // then the highest offset, then the smallest run id (sentinel.c,
 // compareSlavesForPromotion). Nil when nobody may be promoted.
 func (s *State) successor() *RedisState {
+	lost, _ := s.Named()
 	var best *RedisState
 	for _, name := range names(s.Redis) {
 		node := s.Redis[name]
-		if node.Reach != Up || node.Role != Replica || node.Priority == 0 {
+		if node.Reach != Up || node.Role != Replica || node.Priority == 0 || node.Addr == lost.Addr {
 			continue
 		}
 		if best == nil || outranks(node, best) {
@@ -117,6 +121,8 @@ func outranks(a, b *RedisState) bool {
 // the master has all that the node has. An unknown history counts as a loss.
 func drops(node, master *RedisState) string {
 	switch {
+	case node.Loading:
+		return "nobody knows what it has while it is loading"
 	case node.Keys == 0:
 		return ""
 	case node.Role == Replica && node.LinkUp:

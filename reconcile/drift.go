@@ -54,12 +54,15 @@ func (d Drift) String() string {
 	case Surplus:
 		return fmt.Sprintf("%s %s: %s is not in the spec", d.Subject, d.Field, d.Have)
 	}
+	if strings.HasPrefix(d.Field, configPrefix) {
+		return fmt.Sprintf("%s %s: have %q, want %q", d.Subject, d.Field, d.Have, d.Want)
+	}
 	return fmt.Sprintf("%s %s: have %s, want %s", d.Subject, d.Field, orNone(d.Have), d.Want)
 }
 
 func orNone(text string) string {
 	if text == "" {
-		return "none"
+		return "nothing"
 	}
 	return text
 }
@@ -248,7 +251,7 @@ func registration(c *schema.Cluster, s *State, master *RedisState) (Registration
 	if authority == nil || master == nil || authority.Name != master.Name {
 		return Registration{}, false
 	}
-	reg := Registration{Cluster: c.Name, Epoch: s.Epoch(), Master: authority.Addr}
+	reg := Registration{Cluster: c.Name, Epoch: publishedEpoch(s, authority.Addr), Master: authority.Addr}
 	for _, n := range c.Redis.Nodes {
 		if n.Addr != authority.Addr {
 			reg.Replicas = append(reg.Replicas, n.Addr)
@@ -258,6 +261,19 @@ func registration(c *schema.Cluster, s *State, master *RedisState) (Registration
 		reg.Sentinels = append(reg.Sentinels, n.Addr)
 	}
 	return reg, true
+}
+
+// publishedEpoch never falls, so that readers can tell newer from older: Sentinels
+// that lost their files, or were turned to another master, count from 0 again.
+func publishedEpoch(s *State, master schema.Addr) uint64 {
+	epoch := s.Epoch()
+	switch {
+	case s.Record == nil || epoch > s.Record.Epoch:
+		return epoch
+	case s.Record.Master == master:
+		return s.Record.Epoch
+	}
+	return s.Record.Epoch + 1
 }
 
 func describe(r Registration) string {

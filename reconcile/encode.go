@@ -21,6 +21,7 @@ var kinds = map[string]Action{
 	"wait-gossip":    WaitGossip{},
 	"wait-known":     WaitKnown{},
 	"monitor":        Monitor{},
+	"monitor-all":    MonitorAll{},
 	"set-sentinel":   SetSentinel{},
 	"reset-sentinel": ResetSentinel{},
 	"publish":        Publish{},

@@ -7,24 +7,31 @@ import (
 // unnamedTarget chooses a master where every Sentinel answers, but no majority
 // names one: on a new cluster, after Sentinels lost their files, after a total
 // outage. Whatever could hide newer data makes it refuse.
-func unnamedTarget(c *schema.Cluster, s *State, allow Allow) target {
+func unnamedTarget(c *schema.Cluster, s *State) target {
 	if unknown := s.filter(func(r *RedisState) bool { return r.Reach == Unknown }); len(unknown) > 0 {
 		return heldTarget("no Sentinel majority names a master, and %s is unknown (%s): it may hold newer data",
 			unknown[0].Name, unknown[0].Why)
 	}
+	if loading := s.filter(func(r *RedisState) bool { return r.Reach == Up && r.Loading }); len(loading) > 0 {
+		t := heldTarget("no Sentinel majority names a master, and %s is still loading its data set", loading[0].Name)
+		t.held.Wait = true
+		return t
+	}
 	if addr, disagree := s.remembered(); disagree {
-		return heldTarget("the Sentinels disagree on the master and none has a majority: %s", s.opinions())
+		t := heldTarget("the Sentinels disagree on the master and none has a majority: %s", s.opinions())
+		t.held.Wait = s.oneLeads() // the highest epoch wins by gossip, within seconds
+		return t
 	} else if addr != "" {
 		return rememberedTarget(s, addr)
 	}
 	up := s.filter(func(r *RedisState) bool { return r.Reach == Up })
 	switch masters := mastersOf(up); {
 	case len(up) == 0:
-		return outageTarget(c, s, allow)
+		return outageTarget(c, s)
 	case len(masters) == 0:
-		return leaderlessTarget(c, s, up, allow)
+		return leaderlessTarget(c, s, up)
 	default:
-		return graphTarget(c, s, up, masters, allow)
+		return graphTarget(c, s, up, masters)
 	}
 }
 
@@ -40,6 +47,17 @@ func (s *State) remembered() (addr schema.Addr, disagree bool) {
 		addr = r.Master
 	}
 	return addr, false
+}
+
+// oneLeads reports whether exactly one address is named at the highest epoch.
+func (s *State) oneLeads() bool {
+	leaders := map[schema.Addr]bool{}
+	for _, r := range s.Sentinels {
+		if r.Knows() && r.Epoch == s.Epoch() {
+			leaders[r.Master] = true
+		}
+	}
+	return len(leaders) == 1
 }
 
 func (s *State) opinions() string {
@@ -71,7 +89,7 @@ func rememberedTarget(s *State, addr schema.Addr) target {
 
 // graphTarget handles blank Sentinels and at least one master: the master that
 // the replicas follow (scenario 2), or the only one that has data.
-func graphTarget(c *schema.Cluster, s *State, up, masters []*RedisState, allow Allow) target {
+func graphTarget(c *schema.Cluster, s *State, up, masters []*RedisState) target {
 	full := s.filter(func(r *RedisState) bool {
 		return r.Reach == Up && r.Role == Master && (r.Keys > 0 || len(r.Replicas) > 0)
 	})
@@ -81,9 +99,6 @@ func graphTarget(c *schema.Cluster, s *State, up, masters []*RedisState, allow A
 		}
 		full = masters[:1]
 	}
-	if node := allowed(up, allow); node != nil {
-		return target{node: node, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
-	}
 	if len(full) > 1 {
 		t := heldTarget("%d nodes are masters and no Sentinel knows which is right: %s", len(full), nodeList(full))
 		t.held.Flag = allowFlag(AllowPromote, "NODE")
@@ -91,13 +106,13 @@ func graphTarget(c *schema.Cluster, s *State, up, masters []*RedisState, allow A
 	}
 	master := full[0]
 	for _, r := range up {
-		if r.Role == Replica && s.root(r) != master {
+		if r.Role == Replica && s.root(r) != master && (r.LinkUp || drops(r, master) != "") {
 			return heldTarget("no Sentinel knows a master, and the replicas disagree: %s follows %s, not %s", r.Name, r.Master, master.Name)
 		}
 	}
 	if newer := s.newerOnDisk(master); newer != "" {
 		t := heldTarget("no Sentinel knows a master; %s is up as one, but %s", master.Name, newer)
-		t.held.Flag = allowFlag(AllowPromote, master.Name)
+		t.held.Flag = allowFlag(AllowPromote, "NODE")
 		return t
 	}
 	return target{node: master, basis: "the only master; no Sentinel knows any"}
@@ -121,10 +136,7 @@ func (s *State) newerOnDisk(master *RedisState) string {
 
 // leaderlessTarget handles blank Sentinels and replicas without any master
 // (scenario 3): the replica with the most of the one history there is.
-func leaderlessTarget(c *schema.Cluster, s *State, up []*RedisState, allow Allow) target {
-	if node := allowed(up, allow); node != nil {
-		return target{node: node, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
-	}
+func leaderlessTarget(c *schema.Cluster, s *State, up []*RedisState) target {
 	holders := s.filter(func(r *RedisState) bool { return r.Reach == Up && r.Keys > 0 })
 	down := s.filter(func(r *RedisState) bool { return r.Reach == Down && r.Process.Data != No })
 	switch {
@@ -161,11 +173,7 @@ func leaderlessTarget(c *schema.Cluster, s *State, up []*RedisState, allow Allow
 
 // outageTarget handles a cluster of which no redis-server is alive and no
 // Sentinel remembers anything: rsm's own record decides, or the only data set.
-func outageTarget(c *schema.Cluster, s *State, allow Allow) target {
-	down := s.filter(func(*RedisState) bool { return true })
-	if node := allowed(down, allow); node != nil {
-		return target{node: node, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
-	}
+func outageTarget(c *schema.Cluster, s *State) target {
 	holders := s.filter(func(r *RedisState) bool { return r.Process.Data != No })
 	if len(holders) == 0 {
 		return seedTarget(c, s)
@@ -202,15 +210,6 @@ func (s *State) root(r *RedisState) *RedisState {
 			return r
 		}
 		r = s.At(r.Master)
-	}
-	return nil
-}
-
-func allowed(nodes []*RedisState, allow Allow) *RedisState {
-	for _, r := range nodes {
-		if allow.Has(AllowPromote, r.Name) {
-			return r
-		}
 	}
 	return nil
 }

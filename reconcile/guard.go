@@ -5,6 +5,7 @@ import "errors"
 // The reasons why a guard refuses.
 var (
 	ErrFailover  = errors.New("a failover is in progress")
+	ErrNoNode    = errors.New("there is no such node")
 	ErrUnknown   = errors.New("it does not answer, and unknown is not absent")
 	ErrTwoMaster = errors.New("there would be two masters")
 	ErrAuthority = errors.New("it would act against the master that Sentinel elected")
@@ -40,6 +41,12 @@ func Guard(s *State, action Action) error {
 		return guardReplicate(s, a)
 	case Monitor:
 		return guardMonitor(s, a)
+	case MonitorAll:
+		for _, each := range a.Monitors {
+			if err := guardMonitor(s, each); err != nil {
+				return err
+			}
+		}
 	case ResetSentinel:
 		return guardReset(s, a)
 	}
@@ -62,15 +69,18 @@ func guardStart(s *State, a StartRole) error {
 // guardMaster refuses a second master, and one that is not who Sentinel elected
 // while that one is alive.
 func guardMaster(s *State, node *RedisState) error {
+	if node == nil {
+		return ErrNoNode
+	}
 	for _, other := range s.Redis {
 		if other == node {
 			continue
 		}
-		if other.Reach == Up && other.Role == Master && (other.Keys > 0 || len(other.Replicas) > 0) {
+		if other.Reach == Up && other.Role == Master && (other.mayHoldData() || len(other.Replicas) > 0) {
 			return ErrTwoMaster
 		}
 		if node.Keys == 0 && node.Process.Data != Yes &&
-			(other.Keys > 0 || other.Reach == Unknown || other.Reach == Down && other.Process.Data == Yes) {
+			(other.mayHoldData() || other.Reach == Unknown || other.Reach == Down && other.Process.Data == Yes) {
 			return ErrEmpty
 		}
 	}
@@ -82,10 +92,10 @@ func guardMaster(s *State, node *RedisState) error {
 	return nil
 }
 
-// guardStop lets a redis-server of the spec go only when it holds nothing or is
-// no master, and a Sentinel only when a majority stays.
+// guardStop lets a master of the spec go only when it came back empty and a replica
+// still has the data, and a Sentinel only when a majority stays.
 func guardStop(s *State, a StopRole) error {
-	if r := s.Redis[a.Role.Name]; r != nil && r.Role == Master && r.Keys > 0 {
+	if r := s.Redis[a.Role.Name]; r != nil && r.Role == Master && (r.Keys > 0 || s.reborn(r) == nil) {
 		return ErrAuthority
 	}
 	if r := s.Sentinels[a.Role.Name]; r != nil {
@@ -129,6 +139,9 @@ func guardMonitor(s *State, a Monitor) error {
 func guardReset(s *State, a ResetSentinel) error {
 	authority := s.Authority()
 	if authority == nil || len(a.Replicas) == 0 && len(s.Redis) > 1 {
+		return ErrNotWhole
+	}
+	if s.countSentinels(func(r *SentinelState) bool { return r.HasFlag("s_down") || r.HasFlag("o_down") }) > 0 {
 		return ErrNotWhole
 	}
 	for _, r := range s.Redis {

@@ -64,7 +64,8 @@ func TestGuard(t *testing.T) {
 
 		{"stop a replica", whole, stop("r2"), nil},
 		{"stop a full master", whole, stop("r1"), ErrAuthority},
-		{"stop an empty master", "r1 master keys=0\nr2 replica\nr3 replica\ns1\ns2\ns3", stop("r1"), nil},
+		{"stop an empty master", "r1 master keys=0\nr2 replica\nr3 replica\ns1\ns2\ns3", stop("r1"), ErrAuthority},
+		{"stop a reborn master", "r1 master keys=0 replid=N\nr2 replica link=down\nr3 replica link=down\ns1\ns2\ns3", stop("r1"), nil},
 		{"stop a sentinel of three", whole, stop("s1"), nil},
 		{"stop a sentinel of the last two", threeNodes + "s1\ns2\ns3 down", stop("s1"), ErrMajority},
 		{"stop a surplus role", whole + "surplus r4 redis 1.1.1.1:1", stop("r4"), nil},

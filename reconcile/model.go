@@ -64,7 +64,7 @@ func (s *State) follow(r *RedisState, addr schema.Addr) {
 	if master == nil || master.Reach != Up {
 		return
 	}
-	r.Keys, r.ReplID, r.ReplID2 = master.Keys, master.ReplID, master.ReplID2
+	r.Loading, r.Keys, r.ReplID, r.ReplID2 = false, master.Keys, master.ReplID, master.ReplID2
 	r.Offset, r.SecondOffset = master.Offset, master.SecondOffset
 	if !slices.Contains(master.Replicas, r.Addr) {
 		master.Replicas = append(master.Replicas, r.Addr)
@@ -155,6 +155,10 @@ func (a WaitFailover) apply(s *State) {
 	for _, r := range s.Sentinels {
 		if r.Knows() {
 			r.Master, r.Epoch, r.Flags, r.RoleReported = next.Addr, epoch, []string{"master"}, Master
+		}
+	}
+	for _, r := range s.Sentinels {
+		if r.Knows() {
 			s.relearn(r)
 		}
 	}
@@ -177,6 +181,15 @@ func (a Monitor) apply(s *State) {
 	r.Replicas, r.Peers = nil, nil
 	if named, ok := s.Named(); ok && named.Addr == a.Master {
 		r.Epoch = named.Epoch // its peers' hello brings the epoch within two seconds
+	}
+}
+
+func (a MonitorAll) apply(s *State) {
+	for _, each := range a.Monitors {
+		s.Sentinels[each.Sentinel].Master, s.Sentinels[each.Sentinel].Epoch = "", 0
+	}
+	for _, each := range a.Monitors {
+		each.apply(s)
 	}
 }
 

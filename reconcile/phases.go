@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"rsm/schema"
 )
@@ -92,11 +93,12 @@ func (d *decision) rescue() {
 		d.add(d.target.first)
 		d.stop = true
 	case d.target.node != nil && d.target.node.Loading:
-		d.hold(Held{Subject: d.target.node.Name, Wait: true, Reason: "the master is loading its data set"})
+		d.hold(Held{Subject: d.target.node.Name, Wait: true, Reason: "the master is loading its data set",
+			Causes: d.with(fieldProcess, fieldMaster, fieldLink, fieldMonitor, fieldReplicas, fieldPeers)})
 		d.stop = true
 	case d.target.held != nil:
 		h := *d.target.held
-		h.Causes = d.with(fieldProcess, fieldMaster, fieldMonitor, fieldReach)
+		h.Causes = d.with(fieldProcess, fieldMaster, fieldLink, fieldMonitor, fieldReach)
 		d.hold(h)
 		d.stop = true
 	}
@@ -226,12 +228,24 @@ func (s *State) depth(name string) int {
 	return hops
 }
 
-// sync waits for every replica that follows the master but has no link yet.
+// brokenAfter is how long a link may be down before it counts as broken rather
+// than as not yet up.
+const brokenAfter = 30 * time.Second
+
+// sync waits for every replica that follows the master but has no link yet. A
+// link that stays down has a cause that REPLICAOF does not mend; it must not keep
+// the rest from being healed.
 func (d *decision) sync() {
 	if d.target.node == nil || d.target.node.Reach != Up {
 		return
 	}
 	for _, drift := range d.with(fieldLink) {
+		r := d.s.Redis[drift.Subject]
+		if !r.Loading && !r.Syncing && r.LinkDown >= brokenAfter {
+			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Reason: fmt.Sprintf(
+				"it follows the right master, but its link has been down for %s: see its log (password, network, output buffer limit)", r.LinkDown)})
+			continue
+		}
 		d.add(WaitSync{Node: drift.Subject, Master: d.target.node.Addr}, drift)
 	}
 }

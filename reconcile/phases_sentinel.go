@@ -3,12 +3,18 @@ package reconcile
 import (
 	"fmt"
 	"slices"
+
+	"rsm/schema"
 )
 
 // sentinels brings the Sentinels to the spec, one at a time.
 func (d *decision) sentinels() {
 	master := d.target.node
 	if master == nil || master.Reach != Up || master.Role != Master {
+		return
+	}
+	if named, ok := d.s.Named(); ok && named.Addr != master.Addr {
+		d.registerAll(master)
 		return
 	}
 	for _, n := range d.c.Sentinel.Nodes {
@@ -31,24 +37,30 @@ func (d *decision) register(r *SentinelState, master *RedisState) {
 	if len(causes) == 0 {
 		return
 	}
-	monitor := Monitor{
-		Sentinel: r.Name, Addr: r.Addr, Cluster: d.c.Name, Master: master.Addr, Quorum: d.c.Sentinel.Quorum,
-		DownAfter: d.c.Sentinel.DownAfter, FailoverTimeout: d.c.Sentinel.FailoverTimeout,
-		ParallelSyncs: d.c.Sentinel.ParallelSyncs, Password: d.c.Auth.Password, Replace: r.Master != "",
-	}
-	named, ok := d.s.Named()
-	switch {
-	case r.Master == "":
-		d.add(monitor, causes...)
-	case ok && named.Addr == master.Addr && r.Epoch > named.Epoch:
-		d.hold(Held{Subject: r.Name, Wait: true, Causes: causes, Reason: "it names another master at a higher epoch; its peers are about to follow or to correct it"})
-	case ok && named.Addr == master.Addr:
+	if named, ok := d.s.Named(); ok && r.Master != "" && named.Epoch > r.Epoch {
 		// The others tell it within seconds if it hears them; only when it does
 		// not is it registered anew.
 		d.add(WaitGossip{Sentinel: r.Name, Master: master.Addr}, causes...)
-		d.add(monitor, causes...)
-	default:
-		d.add(monitor, causes...)
+	}
+	d.add(d.monitor(r, master), causes...)
+}
+
+// registerAll turns all Sentinels, a majority of which names another master.
+func (d *decision) registerAll(master *RedisState) {
+	var all MonitorAll
+	for _, n := range d.c.Sentinel.Nodes {
+		if r := d.s.Sentinels[n.Name]; r.Reach == Up {
+			all.Monitors = append(all.Monitors, d.monitor(r, master))
+		}
+	}
+	d.add(all, d.with(fieldMonitor)...)
+}
+
+func (d *decision) monitor(r *SentinelState, master *RedisState) Monitor {
+	return Monitor{
+		Sentinel: r.Name, Addr: r.Addr, Cluster: d.c.Name, Master: master.Addr, Quorum: d.c.Sentinel.Quorum,
+		DownAfter: d.c.Sentinel.DownAfter, FailoverTimeout: d.c.Sentinel.FailoverTimeout,
+		ParallelSyncs: d.c.Sentinel.ParallelSyncs, Password: d.c.Auth.Password, Replace: r.Master != "",
 	}
 }
 
@@ -113,12 +125,37 @@ func (d *decision) prune() {
 		return
 	}
 	for _, drift := range surplus {
-		if r := d.s.Sentinels[drift.Subject]; r != nil {
-			replicas, peers := d.s.knowable(r)
-			d.add(ResetSentinel{Sentinel: r.Name, Addr: r.Addr, Cluster: d.c.Name, Replicas: replicas, Peers: peers}, drift)
-			return
+		r := d.s.Sentinels[drift.Subject]
+		if r == nil {
+			continue
+		}
+		if !r.stale(d.c) {
+			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Reason: "it would learn " + drift.Have + " again at once, as that still runs: stop it first"})
+			continue
+		}
+		replicas, peers := d.s.knowable(r)
+		d.add(ResetSentinel{Sentinel: r.Name, Addr: r.Addr, Cluster: d.c.Name, Replicas: replicas, Peers: peers}, drift)
+		return
+	}
+}
+
+// stale reports whether everything that the Sentinel knows beside the spec is
+// down; what lives would be learnt again after a reset.
+func (s *SentinelState) stale(c *schema.Cluster) bool {
+	gone := func(flags []string) bool {
+		return slices.Contains(flags, "s_down") || slices.Contains(flags, "disconnected")
+	}
+	for _, known := range s.Replicas {
+		if _, ok := c.Redis.At(known.Addr); !ok && !gone(known.Flags) {
+			return false
 		}
 	}
+	for _, known := range s.Peers {
+		if _, ok := c.Sentinel.At(known.Addr); !ok && !gone(known.Flags) {
+			return false
+		}
+	}
+	return true
 }
 
 func pruneReason(drift Drift) string {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"rsm/schema"
@@ -11,10 +12,10 @@ import (
 type Plan struct {
 	Cluster string `json:"cluster"`
 	// Master is the authority that the plan was made under, empty for none, at
-	// Epoch. Basis says why rsm takes the planned master for the right one.
+	// Epoch. Leader says in words who leads, or why nobody does.
 	Master schema.Addr `json:"master,omitempty"`
 	Epoch  uint64      `json:"epoch"`
-	Basis  string      `json:"basis,omitempty"`
+	Leader string      `json:"leader"`
 	// Fingerprint digests everything of the live state that the plan depends on.
 	Fingerprint string `json:"fingerprint"`
 	Steps       []Step `json:"steps"`
@@ -92,7 +93,7 @@ func NewPlan(c *schema.Cluster, s *State, allow Allow) *Plan {
 		plan.Master = authority.Addr
 	}
 	first := chooseTarget(c, s, allow)
-	plan.Basis, plan.Drift = first.basis, diff(c, s, first.node)
+	plan.Leader, plan.Drift = leader(s), diff(c, s, first.node)
 	if len(plan.Invalid) > 0 {
 		return plan
 	}
@@ -102,12 +103,15 @@ func NewPlan(c *schema.Cluster, s *State, allow Allow) *Plan {
 	}
 	model := s.Clone()
 	for range maxRounds {
-		steps, held := decide(c, model, allow)
-		plan.Held = held
-		if len(steps) == 0 {
+		d := decide(c, model, allow)
+		plan.Held = d.held
+		if node := d.target.node; plan.Leader == noMaster && node != nil {
+			plan.Leader = fmt.Sprintf("%s yet: it will be %s (%s)", noMaster, node.Name, d.target.basis)
+		}
+		if len(d.steps) == 0 {
 			break
 		}
-		for _, step := range steps {
+		for _, step := range d.steps {
 			step.Master, step.Epoch = masterOf(model), model.Epoch()
 			step.Action.apply(model)
 			plan.Steps = append(plan.Steps, step)
@@ -121,6 +125,26 @@ func masterOf(s *State) schema.Addr {
 		return authority.Addr
 	}
 	return ""
+}
+
+const noMaster = "no master"
+
+// leader says who leads, or what Sentinel says of a master that does not.
+func leader(s *State) string {
+	if authority := s.Authority(); authority != nil {
+		return fmt.Sprintf("master %s %s, epoch %d", authority.Name, authority.Addr, s.Epoch())
+	}
+	named, ok := s.Named()
+	node := s.At(named.Addr)
+	switch {
+	case ok && node == nil:
+		return fmt.Sprintf("no master: Sentinel names %s, a stranger", named.Addr)
+	case ok && node.Reach == Up:
+		return fmt.Sprintf("no master: Sentinel names %s, which is a replica", node.Name)
+	case ok:
+		return fmt.Sprintf("no master: Sentinel names %s, which is %s", node.Name, node.Reach)
+	}
+	return noMaster
 }
 
 // Empty reports whether there is nothing to do and nothing held.
@@ -142,7 +166,7 @@ func (p *Plan) Impact() Impact {
 
 // decide says what to do next: the steps of the first phase that has any. All of
 // a plan's order is in this list.
-func decide(c *schema.Cluster, s *State, allow Allow) ([]Step, []Held) {
+func decide(c *schema.Cluster, s *State, allow Allow) *decision {
 	d := &decision{c: c, s: s, allow: allow, target: chooseTarget(c, s, allow)}
 	d.drifts = diff(c, s, d.target.node)
 	phases := []struct {
@@ -167,7 +191,7 @@ func decide(c *schema.Cluster, s *State, allow Allow) ([]Step, []Held) {
 		}
 	}
 	d.report()
-	return d.steps, d.held
+	return d
 }
 
 // decision collects the outcome of one round.

@@ -33,7 +33,7 @@ type Printer struct {
 // Plan writes the plan: what is held or invalid first, then the steps in order,
 // each with its symbol, its impact and the drift that causes it, a summary last.
 func (p Printer) Plan(plan *Plan) {
-	p.line("%s", p.paint(StyleBold, "cluster "+plan.Cluster)+p.paint(StyleDim, headline(plan)))
+	p.line("%s", p.paint(StyleBold, "cluster "+plan.Cluster)+p.paint(StyleDim, "  "+plan.Leader))
 	for _, bad := range plan.Invalid {
 		p.line("  %s %s", p.paint(StyleHeld, "! invalid"), bad.Path)
 		p.line("      %s", bad.Message)
@@ -48,16 +48,6 @@ func (p Printer) Plan(plan *Plan) {
 		p.step(step)
 	}
 	p.line("%s", p.paint(StyleBold, Summary(plan)))
-}
-
-func headline(plan *Plan) string {
-	switch {
-	case plan.Master != "":
-		return fmt.Sprintf("  master %s, epoch %d", plan.Master, plan.Epoch)
-	case plan.Basis != "":
-		return "  no master yet; first one: " + plan.Basis
-	}
-	return "  no master"
 }
 
 func (p Printer) held(list []Held) {
@@ -76,11 +66,10 @@ func (p Printer) held(list []Held) {
 
 func (p Printer) step(step Step) {
 	symbol, style := Symbol(step.Action)
-	impact := ""
 	if step.Action.Impact() > ImpactNone {
 		style = StyleRemove
 	}
-	impact = p.paint(StyleDim, "  [impact: "+step.Action.Impact().String()+"]")
+	impact := p.paint(StyleDim, "  [impact: "+step.Action.Impact().String()+"]")
 	p.line("  %s %s: %s%s", p.paint(style, symbol), step.Action.Subject(), step.Action, impact)
 	p.causes(step.Causes)
 	if p.Verbose {

@@ -36,7 +36,7 @@ func TestSummary(t *testing.T) {
 func TestPrinterPaintsAndOrders(t *testing.T) {
 	t.Parallel()
 	plan := &Plan{
-		Cluster: "cache", Master: "127.0.0.1:7001", Epoch: 3,
+		Cluster: "cache", Leader: "master r1 127.0.0.1:7001, epoch 3",
 		Invalid: []Invalid{{Path: "clusters.cache.redis", Message: "refused"}},
 		Held:    []Held{{Subject: "r1", Reason: "why", Flag: "--allow prune"}, {Subject: "r2", Reason: "soon", Wait: true}},
 		Steps: []Step{
@@ -53,7 +53,7 @@ func TestPrinterPaintsAndOrders(t *testing.T) {
 	}
 	plain := print(Printer{})
 	at := -1
-	for _, want := range []string{"cache  master 127.0.0.1:7001, epoch 3", "! invalid clusters.cache.redis", "! held r1: why",
+	for _, want := range []string{"cache  master r1 127.0.0.1:7001, epoch 3", "! invalid clusters.cache.redis", "! held r1: why",
 		"release it with --allow prune", "! waiting r2: soon", "start:", "+ r3:", "config:", "~ r1:", "prune:", "- r4:", "Plan: 1 to start"} {
 		next := strings.Index(plain, want)
 		if next <= at {

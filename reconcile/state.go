@@ -224,6 +224,9 @@ type Registration struct {
 	Sentinels []schema.Addr `json:"sentinels"`
 }
 
+// mayHoldData reports whether a live server has keys, or may turn out to have.
+func (r *RedisState) mayHoldData() bool { return r.Reach == Up && (r.Keys > 0 || r.Loading) }
+
 // HasFlag reports whether the Sentinel flags its master so.
 func (s *SentinelState) HasFlag(flag string) bool { return slices.Contains(s.Flags, flag) }
 

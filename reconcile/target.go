@@ -29,22 +29,43 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 		return target{} // they may remember the master, so they start before anybody decides
 	}
 	if s.FailoverInProgress() {
-		if named, ok := s.Named(); ok && s.HasQuorum() && s.successor() != nil {
+		if named, ok := s.Named(); ok && s.sentinelFailover() && s.HasQuorum() && s.successor() != nil {
 			return target{first: waitFailover(c, s, named.Addr)}
 		}
-		t := heldTarget("a failover is in progress")
+		text := "a failover is in progress"
+		if !s.sentinelFailover() {
+			text += " that Sentinel did not begin"
+		}
+		t := heldTarget("%s", text)
 		t.held.Wait = true
 		return t
 	}
+	if node := chosen(s, allow); node != nil {
+		return target{node: node, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
+	}
 	if named, ok := s.Named(); ok {
-		return namedTarget(c, s, named, allow)
+		return namedTarget(c, s, named)
 	}
 	for _, name := range names(s.Sentinels) {
 		if r := s.Sentinels[name]; r.Reach != Up {
 			return heldTarget("no majority of Sentinels names a master, and %s is %s: %s", name, r.Reach, r.Why)
 		}
 	}
-	return unnamedTarget(c, s, allow)
+	return unnamedTarget(c, s)
+}
+
+// chosen is the node of --allow promote=NODE. It counts only while there is no
+// authority: whom Sentinel elected, and who lives, is never overruled.
+func chosen(s *State, allow Allow) *RedisState {
+	if s.Authority() != nil {
+		return nil
+	}
+	for _, name := range names(s.Redis) {
+		if allow.Has(AllowPromote, name) {
+			return s.Redis[name]
+		}
+	}
+	return nil
 }
 
 func (s *State) sentinelsToStart() bool {
@@ -56,14 +77,11 @@ func heldTarget(format string, args ...any) target {
 }
 
 // namedTarget handles a master that a majority of Sentinels names.
-func namedTarget(c *schema.Cluster, s *State, named Named, allow Allow) target {
+func namedTarget(c *schema.Cluster, s *State, named Named) target {
 	node := s.At(named.Addr)
 	switch {
 	case node == nil:
-		t := heldTarget("the Sentinels monitor %s, which is no node of this cluster: "+
-			"another deployment may use the same master name; nothing is touched", named.Addr)
-		t.held.Block = true
-		return t
+		return strangerNamed(s, named.Addr)
 	case node.Reach == Up && node.Role == Master && s.reborn(node) != nil:
 		return rebornMaster(c, s, node)
 	case node.Reach == Up && node.Role == Master:
@@ -73,7 +91,21 @@ func namedTarget(c *schema.Cluster, s *State, named Named, allow Allow) target {
 	case node.Reach == Unknown:
 		return hungMaster(c, s, node)
 	}
-	return deadMaster(c, s, node, allow)
+	return deadMaster(c, s, node)
+}
+
+// strangerNamed handles a named master that is no node of the spec.
+func strangerNamed(s *State, addr schema.Addr) target {
+	t := heldTarget("the Sentinels monitor %s, which is no node of this cluster: "+
+		"another deployment may use the same master name; nothing is touched", addr)
+	for _, r := range s.Surplus {
+		if r.Addr == addr {
+			t = heldTarget("the master %s (%s) is no longer in the spec: put it back, or make another node master first "+
+				"(SENTINEL FAILOVER), then remove it", r.Name, addr)
+		}
+	}
+	t.held.Block = true
+	return t
 }
 
 // replicaNamed handles Sentinels that monitor a replica (scenario 7).
@@ -103,15 +135,20 @@ func replicaNamed(c *schema.Cluster, s *State, node *RedisState) target {
 	return target{node: masters[0], basis: "the only master, with replicas attached, while the Sentinels monitor a replica"}
 }
 
+// rebornWithin is how long after its start a master may count as one that came
+// back without its data.
+const rebornWithin = time.Minute
+
 // reborn returns a replica that still has the data set of an elected master that
-// came back empty, before it could drop it; nil when there is none (scenario 38).
+// came back empty, or nearly so, before it could drop it; nil when there is none
+// (scenario 38).
 func (s *State) reborn(master *RedisState) *RedisState {
-	if master.Keys > 0 {
+	if master.Loading || master.Keys > 0 && master.Uptime > rebornWithin {
 		return nil
 	}
 	for _, name := range names(s.Redis) {
 		r := s.Redis[name]
-		if r.Reach == Up && r.Role == Replica && r.Keys > 0 && !r.LinkUp && drops(r, master) != "" {
+		if r.Reach == Up && r.Role == Replica && r.Keys > 10*master.Keys && !r.LinkUp && drops(r, master) != "" {
 			return r
 		}
 	}
@@ -122,6 +159,10 @@ func (s *State) reborn(master *RedisState) *RedisState {
 // emptiness; Sentinel then promotes one that has the data.
 func rebornMaster(c *schema.Cluster, s *State, node *RedisState) target {
 	reason := fmt.Sprintf("it came back empty while %s still has %d keys", s.reborn(node).Name, s.reborn(node).Keys)
+	if node.Keys > 0 {
+		return heldTarget("the master %s came back with %d keys while %s still has %d, of another history, and is about to "+
+			"drop them: if that is wrong, stop %s at once", node.Name, node.Keys, s.reborn(node).Name, s.reborn(node).Keys, node.Name)
+	}
 	if !node.Process.Local || !node.Process.Running {
 		return heldTarget("stop the master %s at once: %s; rsm cannot stop it from here", node.Name, reason)
 	}
@@ -141,25 +182,24 @@ func hungMaster(c *schema.Cluster, s *State, node *RedisState) target {
 }
 
 // deadMaster handles a named master that is proven absent (scenarios 6, 12, 37, 38).
-func deadMaster(c *schema.Cluster, s *State, node *RedisState, allow Allow) target {
+func deadMaster(c *schema.Cluster, s *State, node *RedisState) target {
 	alive := s.filter(func(r *RedisState) bool { return r.Reach == Up })
 	switch {
 	case len(alive) == 0:
-		return restartNamed(s, node, allow)
+		return restartNamed(s, node)
 	case !s.HasQuorum():
 		return heldTarget("the master %s is down, and too few Sentinels are left to replace it", node.Name)
 	case s.successor() == nil:
-		return heldTarget("the master %s is down and Sentinel can promote nobody: %s", node.Name, whyNot(alive))
+		t := heldTarget("the master %s is down and Sentinel can promote nobody: %s", node.Name, whyNot(alive))
+		t.held.Flag = allowFlag(AllowPromote, node.Name)
+		return t
 	}
 	return target{first: waitFailover(c, s, node.Addr)}
 }
 
 // restartNamed handles a total outage in which the Sentinels remember the master:
 // it starts as the master again, unless it lost its data and others did not.
-func restartNamed(s *State, node *RedisState, allow Allow) target {
-	if chosen := allowed(s.filter(func(*RedisState) bool { return true }), allow); chosen != nil {
-		return target{node: chosen, basis: "chosen by " + allowFlag(AllowPromote, chosen.Name)}
-	}
+func restartNamed(s *State, node *RedisState) target {
 	if node.Process.Data != Yes {
 		for _, name := range names(s.Redis) {
 			if r := s.Redis[name]; r != node && r.Process.Data != No {

@@ -153,6 +153,11 @@ var faults = []struct {
 	}},
 	{"priority", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickRedis(r, s).Priority = 0 }},
 	{"loading", func(r *rand.Rand, _ *schema.Cluster, s *State) { n := pickRedis(r, s); n.Loading = n.Reach == Up }},
+	{"loading data", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		n := pickRedis(r, s)
+		n.Reach, n.Loading, n.Role, n.Keys, n.ReplID, n.Process.Running = Up, true, Master, 0, "loading", true
+	}},
+	{"clients", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickRedis(r, s).Clients = 3 }},
 	{"record", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		s.Record = &Registration{Cluster: s.Cluster, Master: pickRedis(r, s).Addr}
 	}},
@@ -174,6 +179,9 @@ func pickSentinel(r *rand.Rand, s *State) *SentinelState {
 }
 
 func (s *State) kill(n *RedisState) {
+	if n.Loading { // from disk, so there is something
+		n.Loading, n.Process.Data = false, Yes
+	}
 	n.Reach, n.Process.Running, n.Role, n.Master, n.LinkUp, n.Keys = Down, false, "", "", false, 0
 	for _, other := range s.Redis {
 		if other.Master == n.Addr {
