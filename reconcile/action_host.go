@@ -86,7 +86,6 @@ type Snapshot struct {
 
 	Role   RoleRef `json:"role"`
 	ReplID string  `json:"replid"`
-	Offset int64   `json:"offset"`
 }
 
 // Subject is the role.
@@ -119,6 +118,6 @@ func (a Publish) Done(s *State) bool {
 
 // String is the line in a plan.
 func (a Publish) String() string {
-	return fmt.Sprintf("publish master %s, %d replicas, %d sentinels", a.Registration.Master,
-		len(a.Registration.Replicas), len(a.Registration.Sentinels))
+	return fmt.Sprintf("publish master %s, %s, %s", a.Registration.Master,
+		count(len(a.Registration.Replicas), "replica"), count(len(a.Registration.Sentinels), "sentinel"))
 }

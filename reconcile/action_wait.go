@@ -100,5 +100,5 @@ func (a WaitKnown) Done(s *State) bool {
 
 // String is the line in a plan.
 func (a WaitKnown) String() string {
-	return fmt.Sprintf("wait until it knows %d replicas and %d peers", len(a.Replicas), len(a.Peers))
+	return fmt.Sprintf("wait until it knows %s and %s", count(len(a.Replicas), "replica"), count(len(a.Peers), "peer"))
 }

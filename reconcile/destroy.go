@@ -7,9 +7,9 @@ import "rsm/schema"
 // the master last, which has all the data to save. Nothing on disk is removed.
 func NewDestroy(c *schema.Cluster, s *State) *Plan {
 	plan := &Plan{Cluster: c.Name, Epoch: s.Epoch(), Fingerprint: Fingerprint(s), Master: masterOf(s),
-		Steps: []Step{}, Held: []Held{}, Drift: []Drift{}, Destroy: true}
+		Leader: leader(s), Steps: []Step{}, Held: []Held{}, Drift: []Drift{}, Destroy: true}
 	stop := func(ref RoleRef) {
-		plan.Steps = append(plan.Steps, Step{Phase: PhasePrune, Action: StopRole{Role: ref, Reason: "destroy", Risk: ImpactRestart}})
+		plan.Steps = append(plan.Steps, Step{Phase: PhaseDestroy, Action: StopRole{Role: ref, Reason: "destroy", Risk: ImpactRestart}})
 	}
 	for _, name := range names(s.Sentinels) {
 		if s.Sentinels[name].Process.Running {

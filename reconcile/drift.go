@@ -34,6 +34,7 @@ const (
 	fieldProcess      = "process"
 	fieldReach        = "reach"
 	fieldPort         = "port"
+	fieldPassword     = "password"
 	fieldVersion      = "version"
 	fieldMaster       = "master"
 	fieldLink         = "link"
@@ -82,6 +83,9 @@ func diff(c *schema.Cluster, s *State, master *RedisState) []Drift {
 		drifts = append(drifts, diffSentinel(c, s, s.Sentinels[n.Name], master)...)
 	}
 	for _, r := range s.Surplus {
+		if !r.Running {
+			continue // its data stays where it is, which is no difference
+		}
 		drifts = append(drifts, Drift{r.Name, fieldRole, string(r.Kind) + " " + string(r.Addr), "", Surplus})
 	}
 	return append(drifts, diffRegistration(c, s, master)...)
@@ -95,6 +99,7 @@ func diffRedis(c *schema.Cluster, n schema.RedisNode, r, master *RedisState) []D
 	if !allowsVersion(c, r.Version) {
 		drifts = append(drifts, Drift{n.Name, fieldVersion, r.Version, c.Redis.Version, Differs})
 	}
+	drifts = append(drifts, diffPassword(n.Name, r.Open)...)
 	managed := ManagedConfig(n)
 	for _, key := range names(managed) {
 		have, known := r.Config[key]
@@ -107,6 +112,13 @@ func diffRedis(c *schema.Cluster, n schema.RedisNode, r, master *RedisState) []D
 		}
 	}
 	return append(drifts, diffReplication(r, master)...)
+}
+
+func diffPassword(name string, open bool) []Drift {
+	if !open {
+		return nil
+	}
+	return []Drift{{name, fieldPassword, "none", "that of the spec", Differs}}
 }
 
 func diffReplication(r, master *RedisState) []Drift {
@@ -150,6 +162,7 @@ func diffSentinel(c *schema.Cluster, s *State, r *SentinelState, master *RedisSt
 	if r.Reach != Up {
 		return drifts
 	}
+	drifts = append(drifts, diffPassword(r.Name, r.Open)...)
 	if twin := s.twin(r); twin != "" {
 		drifts = append(drifts, Drift{r.Name, fieldMyID, r.MyID + ", like " + twin, "an id of its own", Differs})
 	}
@@ -201,10 +214,10 @@ func diffKnown(c *schema.Cluster, s *State, r *SentinelState, master *RedisState
 	unknown := slices.DeleteFunc(replicas, r.knowsReplica)
 	unheard := slices.DeleteFunc(peers, r.knowsPeer)
 	if len(unknown) > 0 {
-		drifts = append(drifts, Drift{r.Name, fieldReplicas, "", joinAddrs(unknown), Missing})
+		drifts = append(drifts, Drift{r.Name, fieldReplicas, "not all known", joinAddrs(unknown), Missing})
 	}
 	if len(unheard) > 0 {
-		drifts = append(drifts, Drift{r.Name, fieldPeers, "", joinAddrs(unheard), Missing})
+		drifts = append(drifts, Drift{r.Name, fieldPeers, "not all known", joinAddrs(unheard), Missing})
 	}
 	return drifts
 }
@@ -239,7 +252,8 @@ func diffRegistration(c *schema.Cluster, s *State, master *RedisState) []Drift {
 	case s.Record == nil:
 		return []Drift{{c.Name, fieldRegistration, "", "master " + string(want.Master), Missing}}
 	case !s.Record.equal(want):
-		return []Drift{{c.Name, fieldRegistration, describe(*s.Record), describe(want), Differs}}
+		have, want := describe(*s.Record, want), describe(want, *s.Record)
+		return []Drift{{c.Name, fieldRegistration, have, want, Differs}}
 	}
 	return nil
 }
@@ -276,8 +290,16 @@ func publishedEpoch(s *State, master schema.Addr) uint64 {
 	return s.Record.Epoch + 1
 }
 
-func describe(r Registration) string {
-	return fmt.Sprintf("master %s at epoch %d, %d replicas, %d sentinels", r.Master, r.Epoch, len(r.Replicas), len(r.Sentinels))
+// describe names what of a registration is not the same in the other one.
+func describe(r, other Registration) string {
+	text := fmt.Sprintf("master %s at epoch %d", r.Master, r.Epoch)
+	if r.Master == other.Master && !slices.Equal(r.Replicas, other.Replicas) {
+		text += ", replicas " + joinAddrs(r.Replicas)
+	}
+	if !slices.Equal(r.Sentinels, other.Sentinels) {
+		text += ", sentinels " + joinAddrs(r.Sentinels)
+	}
+	return text
 }
 
 func sep(text string) string {
@@ -285,6 +307,13 @@ func sep(text string) string {
 		return ""
 	}
 	return ", "
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func uintText(n uint64) string { return strconv.FormatUint(n, 10) }

@@ -90,7 +90,7 @@ func (d *decision) startSentinels() {
 func (d *decision) rescue() {
 	switch {
 	case d.target.first != nil:
-		d.add(d.target.first)
+		d.add(d.target.first, d.lost()...)
 		d.stop = true
 	case d.target.node != nil && d.target.node.Loading:
 		d.hold(Held{Subject: d.target.node.Name, Wait: true, Reason: "the master is loading its data set",
@@ -102,6 +102,13 @@ func (d *decision) rescue() {
 		d.hold(h)
 		d.stop = true
 	}
+}
+
+// lost lists what differs at the master that Sentinel names.
+func (d *decision) lost() []Drift {
+	named, _ := d.s.Named()
+	node := d.s.At(named.Addr)
+	return slices.DeleteFunc(d.with(fieldProcess, fieldReach), func(x Drift) bool { return node == nil || x.Subject != node.Name })
 }
 
 // startRedis starts redis-servers: the target first if it is down, as the master,
@@ -144,10 +151,20 @@ func (d *decision) config() {
 		case key == "replica-read-only" && drift.Want == "yes" && r.Role == Replica && r.Clients > 0 && !d.allow.Has(AllowClients, ""):
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowClients, ""), Reason: fmt.Sprintf(
 				"%d clients are connected to this writable replica; their writes would fail", r.Clients)})
+		case key == "maxmemory" && r.evicts(drift.Want) && !d.allow.Has(AllowDataLoss, r.Name):
+			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowDataLoss, r.Name), Reason: fmt.Sprintf(
+				"it uses %d bytes, more than the new maxmemory %s: keys would be evicted, or writes refused", r.Memory, drift.Want)})
 		default:
 			d.add(ConfigSet{Node: r.Name, Addr: r.Addr, Key: key, Value: drift.Want, Have: drift.Have}, drift)
 		}
 	}
+}
+
+// evicts reports whether the server uses more memory than the new limit; 0 is no
+// limit.
+func (r *RedisState) evicts(limit string) bool {
+	n, ok := memory(limit)
+	return ok && n > 0 && n < r.Memory
 }
 
 // restartOnly names directives that CONFIG SET refuses (immutable or protected
@@ -205,7 +222,7 @@ func (d *decision) follow(r, master *RedisState, drift Drift) {
 	case !r.Copied && !r.Process.Local:
 		d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Reason: "its data set would be dropped, and rsm can only keep a copy on the node's own machine"})
 	case !r.Copied:
-		d.add(Snapshot{Role: redisRef(d.c, r.Name), ReplID: r.ReplID, Offset: r.Offset}, drift)
+		d.add(Snapshot{Role: redisRef(d.c, r.Name), ReplID: r.ReplID}, drift)
 	default:
 		action.Risk = ImpactDataLoss
 		d.add(action, drift)

@@ -49,9 +49,13 @@ func (d *decision) register(r *SentinelState, master *RedisState) {
 func (d *decision) registerAll(master *RedisState) {
 	var all MonitorAll
 	for _, n := range d.c.Sentinel.Nodes {
-		if r := d.s.Sentinels[n.Name]; r.Reach == Up {
-			all.Monitors = append(all.Monitors, d.monitor(r, master))
+		r := d.s.Sentinels[n.Name]
+		if r.Reach != Up {
+			d.hold(Held{Subject: "sentinels", Causes: d.with(fieldMonitor, fieldReach), Reason: fmt.Sprintf(
+				"all must be turned to %s at once, and %s is %s: it would undo it by its higher epoch", master.Name, r.Name, r.Reach)})
+			return
 		}
+		all.Monitors = append(all.Monitors, d.monitor(r, master))
 	}
 	d.add(all, d.with(fieldMonitor)...)
 }
@@ -118,6 +122,9 @@ func (d *decision) prune() {
 		return
 	}
 	for _, r := range d.s.Surplus {
+		if !r.Running {
+			continue
+		}
 		d.add(StopRole{Role: RoleRef{Cluster: d.c.Name, Name: r.Name, Kind: r.Kind, Addr: r.Addr}, Reason: "it is not in the spec"},
 			Drift{r.Name, fieldRole, string(r.Kind) + " " + string(r.Addr), "", Surplus})
 	}
@@ -185,6 +192,8 @@ func (d *decision) report() {
 			d.hold(Held{Subject: drift.Subject, Causes: []Drift{drift}, Reason: d.whyDown(drift.Subject)})
 		case fieldVersion:
 			d.hold(Held{Subject: drift.Subject, Causes: []Drift{drift}, Reason: "it runs a version that the spec does not want; a new one takes effect when it starts next"})
+		case fieldPassword:
+			d.hold(Held{Subject: drift.Subject, Causes: []Drift{drift}, Reason: "it asks for no password; the one of the spec takes effect when it starts next"})
 		case fieldMyID:
 			d.hold(Held{Subject: drift.Subject, Causes: []Drift{drift}, Reason: "two Sentinels with one id count as one vote: stop one, remove its `sentinel myid` line, start it"})
 		case fieldMonitor, fieldLink, fieldMaster:

@@ -74,6 +74,7 @@ const (
 	PhaseSentinel  Phase = "sentinel"  // Sentinels, one at a time
 	PhasePublish   Phase = "publish"   // registration
 	PhasePrune     Phase = "prune"     // remove surplus, only when allowed
+	PhaseDestroy   Phase = "destroy"   // take everything down, see NewDestroy
 )
 
 // maxRounds bounds the unfolding of a plan; a real one takes a handful.
@@ -87,24 +88,24 @@ const maxRounds = 40
 func NewPlan(c *schema.Cluster, s *State, allow Allow) *Plan {
 	plan := &Plan{
 		Cluster: c.Name, Epoch: s.Epoch(), Fingerprint: Fingerprint(s),
-		Steps: []Step{}, Held: []Held{}, Invalid: invalid(c, s),
+		Steps: []Step{}, Held: []Held{}, Drift: []Drift{}, Invalid: invalid(c, s),
 	}
 	if authority := s.Authority(); authority != nil {
 		plan.Master = authority.Addr
 	}
 	first := chooseTarget(c, s, allow)
-	plan.Leader, plan.Drift = leader(s), diff(c, s, first.node)
+	plan.Leader, plan.Drift = leader(s), append(plan.Drift, diff(c, s, first.node)...)
 	if len(plan.Invalid) > 0 {
 		return plan
 	}
-	plan.Held = blocked(c, s, first)
+	plan.Held = append(plan.Held, blocked(c, s, first)...)
 	if len(plan.Held) > 0 {
 		return plan
 	}
 	model := s.Clone()
 	for range maxRounds {
 		d := decide(c, model, allow)
-		plan.Held = d.held
+		plan.Held = append(plan.Held[:0], d.held...)
 		if node := d.target.node; plan.Leader == noMaster && node != nil {
 			plan.Leader = fmt.Sprintf("%s yet: it will be %s (%s)", noMaster, node.Name, d.target.basis)
 		}

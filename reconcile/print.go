@@ -70,6 +70,9 @@ func (p Printer) step(step Step) {
 		style = StyleRemove
 	}
 	impact := p.paint(StyleDim, "  [impact: "+step.Action.Impact().String()+"]")
+	if symbol == "." {
+		impact = "" // waiting has none
+	}
 	p.line("  %s %s: %s%s", p.paint(style, symbol), step.Action.Subject(), step.Action, impact)
 	p.causes(step.Causes)
 	if p.Verbose {
@@ -110,6 +113,9 @@ func Symbol(action Action) (string, Style) {
 
 // Summary is the last line of a plan, the one that is read first.
 func Summary(plan *Plan) string {
+	if plan.Destroy {
+		return fmt.Sprintf("Plan: %d to stop. The data stays on disk.", len(plan.Steps))
+	}
 	if plan.Empty() {
 		return "Plan: no changes. The deployment is what the spec says."
 	}

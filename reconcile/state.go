@@ -115,6 +115,10 @@ type RedisState struct {
 	Role    Role          `json:"role,omitempty"`
 	// Keys is the number of keys in all databases.
 	Keys int64 `json:"keys"`
+	// Memory is used_memory in bytes, what maxmemory is compared with.
+	Memory int64 `json:"memory,omitempty"`
+	// Open is true when the spec has a password and the server asks for none.
+	Open bool `json:"open,omitempty"`
 
 	// Master is who a replica follows, empty for a master.
 	Master schema.Addr `json:"master,omitempty"`
@@ -151,8 +155,8 @@ type RedisState struct {
 	// server's reason.
 	BadConfig map[string]string `json:"bad_config,omitempty"`
 	Process   Process           `json:"process"`
-	// Copied is true when rsm keeps an RDB copy of exactly this data set (same
-	// history, same offset).
+	// Copied is true when rsm keeps an RDB copy of exactly this data set: the
+	// server's last save is kept, and nothing was written since.
 	Copied bool `json:"copied,omitempty"`
 }
 
@@ -165,8 +169,10 @@ type SentinelState struct {
 	Why   string      `json:"why,omitempty"`
 
 	Version string `json:"version,omitempty"`
-	MyID    string `json:"my_id,omitempty"`
-	Tilt    bool   `json:"tilt,omitempty"`
+	// Open is true when the spec has a password and the Sentinel asks for none.
+	Open bool   `json:"open,omitempty"`
+	MyID string `json:"my_id,omitempty"`
+	Tilt bool   `json:"tilt,omitempty"`
 
 	// Master is the address monitored under the cluster's name, empty when this
 	// Sentinel does not know the name.

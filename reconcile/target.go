@@ -54,10 +54,11 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 	return unnamedTarget(c, s)
 }
 
-// chosen is the node of --allow promote=NODE. It counts only while there is no
-// authority: whom Sentinel elected, and who lives, is never overruled.
+// chosen is the node of --allow promote=NODE. It counts only where Sentinel cannot
+// help itself: whom it elected, and who lives, is never overruled, nor is an
+// election that it can hold.
 func chosen(s *State, allow Allow) *RedisState {
-	if s.Authority() != nil {
+	if _, named := s.Named(); s.Authority() != nil || named && s.HasQuorum() && s.successor() != nil {
 		return nil
 	}
 	for _, name := range names(s.Redis) {
@@ -98,6 +99,11 @@ func namedTarget(c *schema.Cluster, s *State, named Named) target {
 func strangerNamed(s *State, addr schema.Addr) target {
 	t := heldTarget("the Sentinels monitor %s, which is no node of this cluster: "+
 		"another deployment may use the same master name; nothing is touched", addr)
+	for _, name := range names(s.Redis) {
+		if s.Redis[name].Process.Elsewhere == addr {
+			return target{} // it is ours, and blocked already
+		}
+	}
 	for _, r := range s.Surplus {
 		if r.Addr == addr {
 			t = heldTarget("the master %s (%s) is no longer in the spec: put it back, or make another node master first "+

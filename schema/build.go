@@ -147,9 +147,7 @@ func (b *builder) load(pos token.Pos, imported string) *build.Instance {
 	b.importing[imported] = true
 	sources, problems := b.files.in(dir)
 	before := len(b.problems)
-	for _, p := range problems.Errors() {
-		b.problems = append(b.problems, p)
-	}
+	b.problems = append(b.problems, problems.Errors()...)
 	parsed := b.parse(sources)
 	if len(b.problems) > before || len(parsed) == 0 {
 		return b.failed(pos, "package %q cannot be used", imported)

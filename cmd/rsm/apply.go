@@ -115,6 +115,9 @@ func applySaved(c *cli.Context, con *console, path string) error {
 		return err
 	}
 	defer func() { _ = lock.Release() }()
+	if err := file.unused(); err != nil {
+		return err
+	}
 	plans, err := d.freshPlans(c.Context, file)
 	if err != nil {
 		return err
@@ -215,17 +218,19 @@ func reportCode(r *reconcile.Report) int {
 
 // printReport says what was done and what remains.
 func printReport(w io.Writer, r *reconcile.Report) {
-	fmt.Fprintf(w, "Apply %s: %d done, %d skipped, %d failed, %d not started in %s.", r.Cluster,
+	fmt.Fprintf(w, "%s: %d done, %d skipped, %d failed, %d not started in %s.", r.Cluster,
 		r.Count("done"), r.Count("skipped"), r.Count("failed"), r.Count("not started"), round(r.Duration))
 	switch {
 	case r.Err != nil:
 		fmt.Fprintf(w, "\n  stopped: %v\n", r.Err)
+	case r.Remaining != nil && r.Remaining.Destroy:
+		fmt.Fprintln(w)
 	case r.Converged():
 		fmt.Fprintln(w, " The deployment is what the spec says.")
 	default:
 		fmt.Fprintln(w)
 	}
-	if r.Remaining != nil && !r.Remaining.Empty() {
+	if r.Remaining != nil && !r.Remaining.Empty() && !r.Remaining.Destroy {
 		printRest(w, r.Remaining)
 	}
 }

@@ -106,6 +106,14 @@ func readPlan(path string) (*planFile, error) {
 	return &f, nil
 }
 
+// unused is an error when the plan was applied before.
+func (f *planFile) unused() error {
+	if _, err := os.Stat(filepath.Join(f.StateDir, "plans", f.ID)); err == nil {
+		return refused("this plan was applied before; a saved plan is good for one apply: make it anew")
+	}
+	return nil
+}
+
 // use marks the plan as used in its state directory; a second use is refused.
 func (f *planFile) use() error {
 	dir := filepath.Join(f.StateDir, "plans")
@@ -114,7 +122,7 @@ func (f *planFile) use() error {
 	}
 	mark, err := os.OpenFile(filepath.Join(dir, f.ID), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return refused("this plan was applied before; a saved plan is good for one apply: make it anew")
+		return f.unused()
 	}
 	if err != nil {
 		return fmt.Errorf("mark plan as used: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"rsm/reconcile"
@@ -20,6 +21,7 @@ type planned struct {
 // planAll observes and plans every cluster. An unreadable password or a directive
 // that a server refuses makes the spec invalid; nothing is done then.
 func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
+	d.tellOrphans()
 	var plans []planned
 	invalid := 0
 	for _, o := range d.observeAll(ctx) {
@@ -36,6 +38,17 @@ func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
 		return plans, &exit{exitInvalid, fmt.Errorf("%d settings are refused by the servers; nothing was touched", invalid)}
 	}
 	return plans, nil
+}
+
+// tellOrphans names clusters that rsm started here and that the spec no longer
+// declares. They are reported, never stopped unasked.
+func (d *deployment) tellOrphans() {
+	for _, name := range d.host.Clusters() {
+		running := slices.ContainsFunc(d.host.Roles(name), func(r reconcile.SurplusRole) bool { return r.Running })
+		if running && d.spec.Cluster(name) == nil {
+			fmt.Fprintf(d.con.err, "warning: cluster %s runs, started from %s, and is not in this spec; it is left alone\n", name, d.host.Dir)
+		}
+	}
 }
 
 // tellInvalid prints each refused directive once, where it was written.

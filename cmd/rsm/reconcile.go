@@ -37,11 +37,28 @@ func reconcileCommand(con *console) *cli.Command {
 				return err
 			}
 			if c.Bool("watch") {
+				if err := onceOnly(c); err != nil {
+					return err
+				}
 				return watch(c, con, path)
 			}
 			return reconcileOnce(c, con, path)
 		},
 	}
+}
+
+// onceOnly refuses to release for ever what a person must decide each time.
+func onceOnly(c *cli.Context) error {
+	allow, err := reconcile.ParseAllow(c.StringSlice("allow"))
+	if err != nil {
+		return usage("%v", err)
+	}
+	for _, kind := range []string{reconcile.AllowPromote, reconcile.AllowDataLoss} {
+		if len(allow[kind]) > 0 {
+			return usage("--allow %s is for one apply or reconcile, not for --watch", kind)
+		}
+	}
+	return nil
 }
 
 func reconcileOnce(c *cli.Context, con *console, path string) error {
@@ -176,7 +193,7 @@ func (w *watcher) cluster(ctx context.Context, d *deployment, cluster *schema.Cl
 		w.once(cluster.Name, "stopped: "+report.Err.Error())
 	case report.Remaining == nil:
 	case report.Remaining.Empty():
-		w.once(cluster.Name, fmt.Sprintf("in sync, master %s", report.Remaining.Master))
+		w.once(cluster.Name, fmt.Sprintf("in sync, %s", report.Remaining.Leader))
 	default:
 		w.once(cluster.Name, remainder(report.Remaining))
 	}

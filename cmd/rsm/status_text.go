@@ -31,13 +31,14 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 		}
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Name, r.Address, r.Role, r.Link, lag, r.Keys, r.Offset, r.Version, pid(r.PID))
 	}
-	fmt.Fprintln(table, "  SENTINEL\tADDRESS\tMASTER\tEPOCH\tREPLICAS\tPEERS\tFLAGS\t\tPID")
+	_ = table.Flush()
+	fmt.Fprintln(table, "  SENTINEL\tADDRESS\tMASTER\tEPOCH\tREPLICAS\tPEERS\tFLAGS\tPID")
 	for _, r := range s.Sentinels {
 		if r.Reach != reconcile.Up {
-			fmt.Fprintf(table, "  %s\t%s\t%s\t\t\t\t\t\t%s\n", r.Name, r.Address, r.Reach, pid(r.PID))
+			fmt.Fprintf(table, "  %s\t%s\t%s\t\t\t\t\t%s\n", r.Name, r.Address, r.Reach, pid(r.PID))
 			continue
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%d\t%d\t%d\t%s\t\t%s\n", r.Name, r.Address, orDash(string(r.Master)), r.Epoch,
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%d\t%d\t%d\t%s\t%s\n", r.Name, r.Address, orDash(string(r.Master)), r.Epoch,
 			r.Replicas, r.Peers, orDash(strings.Join(r.Flags, ",")), pid(r.PID))
 	}
 	_ = table.Flush()

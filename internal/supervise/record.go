@@ -109,7 +109,7 @@ func parseStat(text string) (stat, error) {
 	if open < 0 || end < open {
 		return stat{}, fmt.Errorf("parse stat %.40q: no name", text)
 	}
-	const state, start = 3 - 3, 22 - 3 // field numbers of proc(5), after the first two
+	const state, start = 0, 19 // fields 3 and 22 of proc(5); the first two are cut off
 	fields := strings.Fields(text[end+1:])
 	if len(fields) <= start {
 		return stat{}, fmt.Errorf("parse stat %.40q: %d fields", text, len(fields)+2)

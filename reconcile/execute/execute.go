@@ -56,9 +56,9 @@ type Roles interface {
 type Files interface {
 	// Publish writes the cluster's registration.
 	Publish(r reconcile.Registration) error
-	// Keep copies the RDB file at path as the role's data set of that history and
-	// offset, and returns where the copy is.
-	Keep(role reconcile.RoleRef, path, replid string, offset int64) (string, error)
+	// Keep copies the RDB file at path as the role's data set of that history,
+	// saved in that second, and returns where the copy is.
+	Keep(role reconcile.RoleRef, path, replid string, saved int64) (string, error)
 }
 
 // ErrNoHost means that an action needs a machine and the Executor has none.
@@ -70,7 +70,7 @@ var ErrNoHost = errors.New("no role is run on this machine")
 func (e *Executor) Do(ctx context.Context, action reconcile.Action) error {
 	switch a := action.(type) {
 	case reconcile.ConfigSet, reconcile.Replicate, reconcile.Promote,
-		reconcile.Monitor, reconcile.SetSentinel, reconcile.ResetSentinel:
+		reconcile.Monitor, reconcile.MonitorAll, reconcile.SetSentinel, reconcile.ResetSentinel:
 		return e.send(ctx, a.Commands())
 	case reconcile.WaitSync, reconcile.WaitFailover, reconcile.WaitGossip, reconcile.WaitKnown:
 		return nil

@@ -14,60 +14,59 @@ import (
 // saveInterval is how often a save under way is asked about.
 const saveInterval = 50 * time.Millisecond
 
-// snapshot saves the data set and keeps a copy of the file. It makes sure before
-// and after that the server holds exactly the data set that the plan saw, so
-// that the copy is what its name says.
+// snapshot saves the data set and keeps a copy of the file, named by its history
+// and the second of the save. Nobody may have written since the save began: a
+// copy must be all that is there.
 func (e *Executor) snapshot(ctx context.Context, a reconcile.Snapshot) error {
 	s, err := e.open(ctx, a.Role.Addr, false)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if _, err := s.stillAt(ctx, a); err != nil {
+	if _, err := s.unchanged(ctx, a); err != nil {
 		return err
 	}
 	if err := s.save(ctx); err != nil {
 		return fmt.Errorf("save %s: %w", a.Role.Name, err)
 	}
-	if err := s.unwritten(ctx, a); err != nil {
+	saved, err := s.unwritten(ctx, a)
+	if err != nil {
 		return err
 	}
 	path, err := s.dumpPath(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := e.Host.Keep(a.Role, path, a.ReplID, a.Offset); err != nil {
+	if _, err := e.Host.Keep(a.Role, path, a.ReplID, saved); err != nil {
 		return fmt.Errorf("keep %s: %w", path, err)
 	}
 	return nil
 }
 
-// unwritten is an error when clients wrote since the save began. The offset alone
-// does not show it: a server that never had a replica has no backlog, and its
-// offset stands still whatever is written (replicationFeedSlaves in Redis 7.0).
-func (s *session) unwritten(ctx context.Context, a reconcile.Snapshot) error {
-	f, err := s.stillAt(ctx, a)
+// unwritten returns the second of the save, or an error when clients wrote since
+// it began. The offset does not show that: it moves with every PING and PUBLISH,
+// also of Sentinel, and stands still on a server that never had a replica
+// (replicationFeedSlaves in Redis 7.0).
+func (s *session) unwritten(ctx context.Context, a reconcile.Snapshot) (saved int64, err error) {
+	f, err := s.unchanged(ctx, a)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if n := f["rdb_changes_since_last_save"]; n != "0" {
-		return fmt.Errorf("snapshot %s: %s changes since it was taken: clients still write to it", a.Role.Name, n)
+		return 0, fmt.Errorf("snapshot %s: %s changes since it was taken: clients still write to it", a.Role.Name, n)
 	}
-	return nil
+	return strconv.ParseInt(f["rdb_last_save_time"], 10, 64)
 }
 
-// stillAt returns INFO, or an error when the data set is of another history or
-// offset than the plan saw.
-func (s *session) stillAt(ctx context.Context, a reconcile.Snapshot) (map[string]string, error) {
+// unchanged returns INFO, or an error when the data set is of another history than
+// the plan saw.
+func (s *session) unchanged(ctx context.Context, a reconcile.Snapshot) (map[string]string, error) {
 	f, err := s.info(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if have := f["master_replid"]; have != a.ReplID {
 		return nil, fmt.Errorf("snapshot %s: its data set is of history %s now, not %s", a.Role.Name, have, a.ReplID)
-	}
-	if have := f["master_repl_offset"]; have != strconv.FormatInt(a.Offset, 10) {
-		return nil, fmt.Errorf("snapshot %s: it is at offset %s now, not %d: clients still write to it", a.Role.Name, have, a.Offset)
 	}
 	return f, nil
 }

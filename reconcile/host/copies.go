@@ -21,11 +21,11 @@ const checkTimeout = 10 * time.Minute
 var replidForm = regexp.MustCompile(`^[0-9a-f]{8,}$`)
 
 // Keep copies an RDB file that a redis-server has just written to the copies in
-// the state directory, so that its data set can be dropped. replid and offset
-// name the data set. The copy is on disk and, when redis-check-rdb is on PATH,
+// the state directory, so that its data set can be dropped. replid and the second
+// of the save name the data set. The copy is on disk and, when redis-check-rdb is on PATH,
 // proven readable when Keep returns its path.
-func (h *Host) Keep(ref reconcile.RoleRef, rdbPath, replid string, offset int64) (string, error) {
-	path, err := h.copyPath(ref, replid, offset)
+func (h *Host) Keep(ref reconcile.RoleRef, rdbPath, replid string, saved int64) (string, error) {
+	path, err := h.copyPath(ref, replid, saved)
 	if err == nil {
 		err = h.keep(rdbPath, path)
 	}
@@ -37,8 +37,8 @@ func (h *Host) Keep(ref reconcile.RoleRef, rdbPath, replid string, offset int64)
 }
 
 // Kept reports whether Keep has a copy of exactly this data set.
-func (h *Host) Kept(ref reconcile.RoleRef, replid string, offset int64) bool {
-	path, err := h.copyPath(ref, replid, offset)
+func (h *Host) Kept(ref reconcile.RoleRef, replid string, saved int64) bool {
+	path, err := h.copyPath(ref, replid, saved)
 	if err != nil {
 		return false
 	}
@@ -46,14 +46,14 @@ func (h *Host) Kept(ref reconcile.RoleRef, replid string, offset int64) bool {
 	return err == nil && info.Mode().IsRegular() && info.Size() > 0
 }
 
-func (h *Host) copyPath(ref reconcile.RoleRef, replid string, offset int64) (string, error) {
+func (h *Host) copyPath(ref reconcile.RoleRef, replid string, saved int64) (string, error) {
 	if err := checkNames(ref.Cluster, ref.Name); err != nil {
 		return "", err
 	}
-	if !replidForm.MatchString(replid) || offset < 0 {
-		return "", fmt.Errorf("%q at %d names no data set", replid, offset)
+	if !replidForm.MatchString(replid) || saved < 0 {
+		return "", fmt.Errorf("%q at %d names no data set", replid, saved)
 	}
-	return h.root("copies", ref.Cluster, fmt.Sprintf("%s-%.8s-%d.rdb", ref.Name, replid, offset)), nil
+	return h.root("copies", ref.Cluster, fmt.Sprintf("%s-%.8s-%d.rdb", ref.Name, replid, saved)), nil
 }
 
 func (h *Host) keep(from, to string) error {

@@ -12,7 +12,7 @@
 //	clusters/<cluster>/<role>/redis.conf      or sentinel.conf, co-owned by Redis
 //	clusters/<cluster>/<role>/data/           RDB and AOF files
 //	clusters/<cluster>/<role>/log             stdout and stderr
-//	copies/<cluster>/<node>-<replid>-<offset>.rdb  data sets that were dropped
+//	copies/<cluster>/<node>-<replid>-<time>.rdb  data sets that were dropped
 package host
 
 import (

@@ -146,10 +146,12 @@ func TestCopied(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	m := local(reconcile.Process{Local: true, Running: true}, server.Addr())
-	m.kept = fmt.Sprint("r1", server.Info("master_replid"), 0)
+	m.kept = fmt.Sprint("r1", server.Info("master_replid"), server.Info("rdb_last_save_time"))
 	o := &observe.Observer{Host: m}
 	equal(t, "copied", look(t, o, one(server.Addr(), nil)).Redis["r1"].Copied, true)
-	server.Do("SET", "a", "1") // without a backlog, this does not move the offset
+	server.Do("PUBLISH", "a", "1") // as Sentinel does: nothing that a copy lacks
+	equal(t, "copied after a message", look(t, o, one(server.Addr(), nil)).Redis["r1"].Copied, true)
+	server.Do("SET", "a", "1")
 	equal(t, "copied after a write", look(t, o, one(server.Addr(), nil)).Redis["r1"].Copied, false)
 }
 

@@ -75,6 +75,7 @@ func (f info) replicas() []schema.Addr {
 func (f info) fill(r *reconcile.RedisState) {
 	r.Version, r.RunID = f["redis_version"], f["run_id"]
 	r.Uptime, r.Loading, r.Keys = f.seconds("uptime_in_seconds"), f.flag("loading"), f.keyCount()
+	r.Memory = f.int("used_memory")
 	r.ReplID, r.ReplID2 = f["master_replid"], f["master_replid2"]
 	r.Offset, r.SecondOffset = f.int("master_repl_offset"), f.int("second_repl_offset")
 	r.Replicas = f.replicas()

@@ -73,8 +73,9 @@ type Files interface {
 	// CheckConfig returns the directives that the installed redis-server refuses,
 	// with its reason.
 	CheckConfig(ctx context.Context, config map[string]string) (map[string]string, error)
-	// Kept reports whether there is an RDB copy of exactly this data set.
-	Kept(role reconcile.RoleRef, replid string, offset int64) bool
+	// Kept reports whether there is an RDB copy of the data set of that history,
+	// saved in that second of the server's clock.
+	Kept(role reconcile.RoleRef, replid string, saved int64) bool
 }
 
 // Records knows what rsm wrote down about a cluster.

@@ -26,25 +26,39 @@ func (p *pass) redis(ctx context.Context, node schema.RedisNode, r *reconcile.Re
 	if r.Reach == reconcile.Up {
 		// The offset of a server that never had a replica stands still, so a write
 		// after the copy shows only in the count of unsaved changes.
-		r.Copied = seen.info.int("rdb_changes_since_last_save") == 0 && p.o.Host.Kept(role, r.ReplID, r.Offset)
+		r.Copied = seen.info.int("rdb_changes_since_last_save") == 0 && p.o.Host.Kept(role, r.ReplID, seen.info.int("rdb_last_save_time"))
 	}
-	if r.Reach == reconcile.Down && r.Process.Local && len(node.Config) > 0 {
+	if r.Process.Local && len(node.Config) > 0 && (r.Reach == reconcile.Down || wouldSet(node, r)) {
 		p.checkConfig(ctx, node, r)
 	}
 }
 
-// checkConfig asks the installed server what it thinks of the directives, since
-// there is no running one to ask.
+// wouldSet reports whether a directive of the spec is about to be set, which is
+// when its value has to be one that the server takes.
+func wouldSet(node schema.RedisNode, r *reconcile.RedisState) bool {
+	for key, want := range node.Config {
+		if have, known := r.Config[key]; known && !reconcile.SameValue(key, have, want) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkConfig asks the installed server what it thinks of the directives: a
+// running one tells only by setting them.
 func (p *pass) checkConfig(ctx context.Context, node schema.RedisNode, r *reconcile.RedisState) {
 	bad, err := p.o.Host.CheckConfig(ctx, node.Config)
 	if err != nil {
-		if r.Process.BinaryErr == "" {
+		if r.Reach == reconcile.Down && r.Process.BinaryErr == "" {
 			r.Process.BinaryErr = "check configuration: " + err.Error()
 		}
 		return
 	}
-	if len(bad) > 0 {
-		r.BadConfig = bad
+	for key, why := range bad {
+		if r.BadConfig == nil {
+			r.BadConfig = map[string]string{}
+		}
+		r.BadConfig[key] = why
 	}
 }
 
@@ -58,7 +72,7 @@ func readRedis(ctx context.Context, s *session, node schema.RedisNode, r *reconc
 		// One call per directive: before Redis 7, CONFIG GET takes only one.
 		commands = append(commands, []any{"CONFIG", "GET", key})
 	}
-	replies, err := s.pipeline(ctx, commands)
+	replies, err := s.pipeline(ctx, s.withEntry(commands))
 	if err != nil {
 		return nil, "", err
 	}
@@ -70,6 +84,7 @@ func readRedis(ctx context.Context, s *session, node schema.RedisNode, r *reconc
 		return nil, why, nil
 	}
 	f.fill(r)
+	r.Open = isOpen(replies[len(commands):])
 	readConfig(r, node, keys, replies[2:])
 	fillReplica(r, f)
 	if r.Role == reconcile.Replica && f["slave_read_only"] == "0" {
@@ -80,6 +95,30 @@ func readRedis(ctx context.Context, s *session, node schema.RedisNode, r *reconc
 		r.Clients = clientCount(list[0].text())
 	}
 	return f, "", nil
+}
+
+// withEntry also asks, when the spec has a password, whether the server wants one
+// at all: one without accepts any (AUTH, Redis 6.0). Older servers refuse the
+// command; nothing is known then.
+func (s *session) withEntry(commands [][]any) [][]any {
+	if s.key.ref == nil {
+		return commands
+	}
+	return append(slices.Clip(commands), []any{"ACL", "GETUSER", "default"})
+}
+
+// isOpen reads the reply to withEntry's question, if it was asked.
+func isOpen(rest []reply) bool {
+	if len(rest) == 0 {
+		return false
+	}
+	fields, _ := rest[0].value.([]any)
+	for i := 0; i+1 < len(fields); i += 2 {
+		if flags, ok := fields[i+1].([]any); ok && fields[i] == "flags" {
+			return slices.Contains(flags, any("nopass"))
+		}
+	}
+	return false
 }
 
 // readConfig keeps the live values, and names the directives of the spec that

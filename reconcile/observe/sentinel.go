@@ -21,7 +21,7 @@ func (p *pass) sentinel(ctx context.Context, r *reconcile.SentinelState) {
 
 // readSentinel fills in what a Sentinel says about one master name.
 func readSentinel(ctx context.Context, s *session, name string, r *reconcile.SentinelState) (info, string, error) {
-	replies, err := s.pipeline(ctx, [][]any{
+	commands := [][]any{
 		{"CLIENT", "SETNAME", clientName},
 		{"INFO"},
 		{"SENTINEL", "MYID"}, // since 6.2
@@ -29,7 +29,8 @@ func readSentinel(ctx context.Context, s *session, name string, r *reconcile.Sen
 		{"SENTINEL", "REPLICAS", name},
 		{"SENTINEL", "SENTINELS", name},
 		{"SENTINEL", "CKQUORUM", name},
-	})
+	}
+	replies, err := s.pipeline(ctx, s.withEntry(commands))
 	if err != nil {
 		return nil, "", err
 	}
@@ -41,6 +42,7 @@ func readSentinel(ctx context.Context, s *session, name string, r *reconcile.Sen
 	if why := wrongKind(f, "sentinel"); why != "" {
 		return nil, why, nil
 	}
+	r.Open = isOpen(replies[len(commands):])
 	r.Version, r.Tilt, r.MyID = f["redis_version"], f.flag("sentinel_tilt"), myID.text()
 	if noSuchMaster(master) {
 		return f, "", nil
