@@ -9,7 +9,6 @@ import (
 
 // StartRole writes a role's configuration and starts its process.
 type StartRole struct {
-	noImpact
 	noCommands
 
 	Role RoleRef `json:"role"`
@@ -20,10 +19,21 @@ type StartRole struct {
 	// bind, dir, passwords …).
 	Config map[string]string `json:"config,omitempty"`
 	Auth   schema.Auth       `json:"auth"`
+	// Drops means that the role's data on disk is lost when it syncs: a copy of the
+	// files is kept first.
+	Drops bool `json:"drops,omitempty"`
 }
 
 // Subject is the role.
 func (a StartRole) Subject() string { return a.Role.Name }
+
+// Impact is the loss of what it has on disk, if that was released.
+func (a StartRole) Impact() Impact {
+	if a.Drops {
+		return ImpactDataLoss
+	}
+	return ImpactNone
+}
 
 // Done tells whether it answers.
 func (a StartRole) Done(s *State) bool {
@@ -42,7 +52,11 @@ func (a StartRole) String() string {
 	case a.Follow == "":
 		return fmt.Sprintf("start redis on %s as master", a.Role.Addr)
 	}
-	return fmt.Sprintf("start redis on %s as replica of %s", a.Role.Addr, a.Follow)
+	text := fmt.Sprintf("start redis on %s as replica of %s", a.Role.Addr, a.Follow)
+	if a.Drops {
+		text += ", after copying its data files"
+	}
+	return text
 }
 
 // StopRole stops a role's process gracefully. Its data stays.

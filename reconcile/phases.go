@@ -123,13 +123,14 @@ func (d *decision) startRedis() {
 		if r == nil || !r.Process.Local || (master.Reach != Up && r != master) {
 			continue
 		}
-		if r != master && r.Process.Data != No && master.Keys == 0 && !d.allow.Has(AllowDataLoss, r.Name) {
+		drops := r != master && r.Process.Data != No && master.Keys == 0
+		if drops && !d.allow.Has(AllowDataLoss, r.Name) {
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowDataLoss, r.Name), Reason: fmt.Sprintf(
 				"it has data on disk and the master %s is empty: it would lose that data", master.Name)})
 			continue
 		}
 		n, _ := d.c.Redis.Node(r.Name)
-		start := StartRole{Role: redisRef(d.c, r.Name), Config: ManagedConfig(n), Auth: d.c.Auth}
+		start := StartRole{Role: redisRef(d.c, r.Name), Config: ManagedConfig(n), Auth: d.c.Auth, Drops: drops}
 		if r != master {
 			start.Follow = master.Addr
 		}

@@ -36,6 +36,20 @@ func (h *Host) Keep(ref reconcile.RoleRef, rdbPath, replid string, saved int64) 
 	return path, nil
 }
 
+// keepFiles copies the data files of a role that does not run, before a sync
+// replaces them. The copy is a directory beside those of Keep.
+func (h *Host) keepFiles(ref reconcile.RoleRef) error {
+	to := h.root("copies", ref.Cluster, fmt.Sprintf("%s-files-%d", ref.Name, h.now().UnixNano()))
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return fmt.Errorf("keep files of %s: %w", ref.Name, err)
+	}
+	if err := os.CopyFS(to, os.DirFS(h.roleDir(ref, "data"))); err != nil {
+		return fmt.Errorf("keep files of %s: %w", ref.Name, err)
+	}
+	h.log().Info("keep files", "role", ref.Name, "path", to)
+	return nil
+}
+
 // Kept reports whether Keep has a copy of exactly this data set.
 func (h *Host) Kept(ref reconcile.RoleRef, replid string, saved int64) bool {
 	path, err := h.copyPath(ref, replid, saved)

@@ -109,6 +109,29 @@ func TestData(t *testing.T) {
 	}
 }
 
+// TestStartKeepsWhatItDrops: the files of a role that is about to lose them are
+// copied first, whatever becomes of the start.
+func TestStartKeepsWhatItDrops(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	ref := redisRef("r1", redistest.Ports(t, 1)[0])
+	file := filepath.Join(h.roleDir(ref, "data"), "appendonlydir", "a.aof")
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("the only copy"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Start(t.Context(), reconcile.StartRole{Role: ref, Follow: "127.0.0.1:1", Drops: true})
+	kept, err := filepath.Glob(filepath.Join(h.Dir, "copies", "cache", "r1-files-*", "appendonlydir", "a.aof"))
+	if err != nil || len(kept) != 1 {
+		t.Fatalf("kept %v, %v", kept, err)
+	}
+	if text, err := os.ReadFile(kept[0]); string(text) != "the only copy" {
+		t.Errorf("kept %q, %v", text, err)
+	}
+}
+
 func TestKeep(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)

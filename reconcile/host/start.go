@@ -40,6 +40,11 @@ func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
 	if err := os.MkdirAll(h.roleDir(a.Role, "data"), 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
 	}
+	if a.Drops {
+		if err := h.keepFiles(a.Role); err != nil {
+			return err
+		}
+	}
 	a.Config = l.config
 	if l.role.Managed, err = h.writeConfig(a, l.passwords, l.role.Managed); err != nil {
 		return err
