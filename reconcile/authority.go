@@ -1,7 +1,9 @@
 package reconcile
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"rsm/schema"
 )
@@ -89,15 +91,15 @@ func (s *State) HasQuorum() bool {
 	return know >= max(s.Majority(), quorum)
 }
 
-// successor is who Sentinel would promote: the lowest replica-priority above 0,
-// then the highest offset, then the smallest run id (sentinel.c,
-// compareSlavesForPromotion). Nil when nobody may be promoted.
+// successor is who Sentinel would promote: of the replicas that are not refused,
+// the one with the lowest replica-priority, then the highest offset, then the
+// smallest run id (sentinel.c, compareSlavesForPromotion). Nil when there is none.
 func (s *State) successor() *RedisState {
 	lost, _ := s.Named()
 	var best *RedisState
 	for _, name := range names(s.Redis) {
 		node := s.Redis[name]
-		if node.Reach != Up || node.Role != Replica || node.Priority == 0 || node.Addr == lost.Addr {
+		if node.Addr == lost.Addr || s.refusal(node) != "" {
 			continue
 		}
 		if best == nil || outranks(node, best) {
@@ -105,6 +107,29 @@ func (s *State) successor() *RedisState {
 		}
 	}
 	return best
+}
+
+// refusal tells why Sentinel would never promote a node, "" when it would
+// (sentinel.c, sentinelSelectSlave).
+func (s *State) refusal(node *RedisState) string {
+	var downAfter, downFor time.Duration
+	for _, r := range s.Sentinels {
+		if r.Knows() {
+			downAfter, downFor = max(downAfter, r.DownAfter), max(downFor, r.DownFor)
+		}
+	}
+	limit := 10*downAfter + downFor
+	switch {
+	case node.Reach != Up:
+		return "is " + string(node.Reach)
+	case node.Role != Replica:
+		return "says it is a master"
+	case node.Priority == 0:
+		return "has replica-priority 0"
+	case node.LinkDown > limit+time.Second: // Redis counts whole seconds
+		return fmt.Sprintf("lost its master %s ago, longer than Sentinel accepts (%s)", node.LinkDown, limit.Round(time.Second))
+	}
+	return ""
 }
 
 func outranks(a, b *RedisState) bool {

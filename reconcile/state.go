@@ -182,6 +182,8 @@ type SentinelState struct {
 	// Flags are those of SENTINEL MASTER: master, s_down, o_down,
 	// failover_in_progress, disconnected …
 	Flags []string `json:"flags,omitempty"`
+	// DownFor is how long this Sentinel has seen the master down, 0 while it does not.
+	DownFor time.Duration `json:"down_for,omitempty"`
 	// RoleReported is what the monitored server says it is.
 	RoleReported Role `json:"role_reported,omitempty"`
 

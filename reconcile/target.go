@@ -196,9 +196,7 @@ func deadMaster(c *schema.Cluster, s *State, node *RedisState) target {
 	case !s.HasQuorum():
 		return heldTarget("the master %s is down, and too few Sentinels are left to replace it", node.Name)
 	case s.successor() == nil:
-		t := heldTarget("the master %s is down and Sentinel can promote nobody: %s", node.Name, whyNot(alive))
-		t.held.Flag = allowFlag(AllowPromote, node.Name)
-		return t
+		return nobodyLeft(s, node, alive)
 	}
 	return target{first: waitFailover(c, s, node.Addr)}
 }
@@ -219,17 +217,24 @@ func restartNamed(s *State, node *RedisState) target {
 	return target{node: node, basis: "the last elected master; nothing is alive to replace it"}
 }
 
-func whyNot(replicas []*RedisState) string {
+// nobodyLeft is said when the master is down and Sentinel will never promote any of
+// those that are alive. The dead master may lack what they have (its last save may
+// be old), and they may lack what it has, so a person chooses.
+func nobodyLeft(s *State, node *RedisState, alive []*RedisState) target {
 	var why []string
-	for _, r := range replicas {
-		switch {
-		case r.Role == Master:
-			why = append(why, r.Name+" says it is a master")
-		case r.Priority == 0:
-			why = append(why, r.Name+" has replica-priority 0")
+	best := alive[0]
+	for _, r := range alive {
+		why = append(why, r.Name+" "+s.refusal(r))
+		if r.Offset > best.Offset {
+			best = r
 		}
 	}
-	return strings.Join(why, ", ")
+	t := heldTarget("the master %s is down and Sentinel can promote nobody: %s", node.Name, strings.Join(why, "; "))
+	t.held.Flag = allowFlag(AllowPromote, best.Name)
+	if node.Process.Data == Yes {
+		t.held.Reason += fmt.Sprintf("; %s still has its data on disk (%s)", node.Name, allowFlag(AllowPromote, node.Name))
+	}
+	return t
 }
 
 func waitFailover(c *schema.Cluster, s *State, lost schema.Addr) WaitFailover {

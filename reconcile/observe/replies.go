@@ -65,6 +65,7 @@ func fillMaster(s *reconcile.SentinelState, m map[string]string) {
 	s.Quorum, _ = strconv.Atoi(m["quorum"])
 	s.ParallelSyncs, _ = strconv.Atoi(m["parallel-syncs"])
 	s.DownAfter = milliseconds(m["down-after-milliseconds"])
+	s.DownFor = milliseconds(m["s-down-time"]) // only there while it is down
 	s.FailoverTimeout = milliseconds(m["failover-timeout"])
 }
 
