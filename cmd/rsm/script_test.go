@@ -86,7 +86,7 @@ clusters: lain: {
 			s2: port: $S2
 			s3: port: $S3
 		}
-		downAfter:       "1s"
+		downAfter:       "2s"
 		failoverTimeout: "3s"
 	}
 }
