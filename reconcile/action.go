@@ -40,15 +40,20 @@ type Command struct {
 func (c Command) String() string {
 	words := make([]string, 0, len(c.Args)+1)
 	for _, arg := range c.Args {
-		if arg == "" || strings.ContainsAny(arg, " \t\"") {
-			arg = strconv.Quote(arg)
-		}
-		words = append(words, arg)
+		words = append(words, word(arg))
 	}
 	if c.Secret != nil {
 		words = append(words, "<"+c.Secret.String()+">")
 	}
 	return string(c.Addr) + "> " + strings.Join(words, " ")
+}
+
+// word quotes an argument where redis-cli would have to.
+func word(arg string) string {
+	if arg == "" || strings.ContainsAny(arg, " \t\"") {
+		return strconv.Quote(arg)
+	}
+	return arg
 }
 
 // RoleRef names a role of a cluster, with what is needed to find its process.

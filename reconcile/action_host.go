@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"rsm/schema"
 )
@@ -59,6 +60,22 @@ func (a StartRole) String() string {
 	return text
 }
 
+func (a StartRole) onHost() []string {
+	dir := "clusters/" + a.Role.Cluster + "/" + a.Role.Name
+	if a.Role.Kind == KindSentinel {
+		return []string{"exec redis-sentinel " + dir + "/sentinel.conf"}
+	}
+	text := "write " + dir + "/redis.conf:"
+	if a.Follow != "" {
+		host, port := a.Follow.Split()
+		text += " replicaof " + host + " " + port + ","
+	}
+	for _, key := range names(a.Config) {
+		text += " " + key + " " + word(a.Config[key]) + ","
+	}
+	return []string{strings.TrimRight(text, ",:"), "exec redis-server " + dir + "/redis.conf"}
+}
+
 // StopRole stops a role's process gracefully. Its data stays.
 type StopRole struct {
 	noCommands
@@ -93,6 +110,13 @@ func (a StopRole) String() string {
 	return fmt.Sprintf("stop %s on %s: %s", a.Role.Kind, a.Role.Addr, a.Reason)
 }
 
+func (a StopRole) onHost() []string {
+	if a.NoSave {
+		return []string{"SIGKILL, so that its empty data set does not replace a file"}
+	}
+	return []string{"SIGTERM, and wait until it has saved and ended"}
+}
+
 // Snapshot keeps an RDB copy of a data set that a later step drops.
 type Snapshot struct {
 	noImpact
@@ -114,6 +138,10 @@ func (a Snapshot) Done(s *State) bool {
 // String is the line in a plan.
 func (a Snapshot) String() string { return "keep an RDB copy of its data set" }
 
+func (a Snapshot) onHost() []string {
+	return []string{string(a.Role.Addr) + "> BGSAVE", "copy its RDB file to copies/" + a.Role.Cluster + "/"}
+}
+
 // Publish writes the registration of the cluster.
 type Publish struct {
 	noImpact
@@ -134,4 +162,8 @@ func (a Publish) Done(s *State) bool {
 func (a Publish) String() string {
 	return fmt.Sprintf("publish master %s, %s, %s", a.Registration.Master,
 		count(len(a.Registration.Replicas), "replica"), count(len(a.Registration.Sentinels), "sentinel"))
+}
+
+func (a Publish) onHost() []string {
+	return []string{"write clusters/" + a.Registration.Cluster + "/registration.json"}
 }

@@ -61,9 +61,7 @@ func (s Step) MarshalJSON() ([]byte, error) {
 	out := stepJSON{
 		Phase: s.Phase, Type: KindOf(s.Action), Subject: s.Action.Subject(), Text: s.Action.String(),
 		Impact: s.Action.Impact(), Args: args, Causes: s.Causes, Master: s.Master, Epoch: s.Epoch,
-	}
-	for _, command := range s.Action.Commands() {
-		out.Commands = append(out.Commands, command.String())
+		Commands: exact(s.Action),
 	}
 	return json.Marshal(out)
 }

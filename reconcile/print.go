@@ -76,10 +76,23 @@ func (p Printer) step(step Step) {
 	p.line("  %s %s: %s%s", p.paint(style, symbol), step.Action.Subject(), step.Action, impact)
 	p.causes(step.Causes)
 	if p.Verbose {
-		for _, command := range step.Action.Commands() {
-			p.line("      %s", p.paint(StyleDim, command.String()))
+		for _, text := range exact(step.Action) {
+			p.line("      %s", p.paint(StyleDim, text))
 		}
 	}
+}
+
+// exact tells what an action does to the letter: the commands that it sends, or
+// what it does on this machine, paths being relative to the state directory.
+func exact(action Action) []string {
+	var lines []string
+	for _, command := range action.Commands() {
+		lines = append(lines, command.String())
+	}
+	if local, ok := action.(interface{ onHost() []string }); ok {
+		lines = append(lines, local.onHost()...)
+	}
+	return lines
 }
 
 func (p Printer) causes(drifts []Drift) {

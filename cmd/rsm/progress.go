@@ -52,7 +52,7 @@ func (p *progress) event(e reconcile.Event) {
 	case "done":
 		p.line(e, p.text(e)+p.paint(reconcile.StyleDim, fmt.Sprintf("  (%s)", round(e.Elapsed))))
 	case "skipped":
-		p.line(e, p.text(e)+p.paint(reconcile.StyleDim, "  (nothing left to do)"))
+		p.line(e, p.text(e)+p.paint(reconcile.StyleDim, "  (already so)"))
 	case "failed":
 		p.line(e, p.text(e)+p.paint(reconcile.StyleHeld, "  failed: "+e.Err.Error()))
 	case "held":
