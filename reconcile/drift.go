@@ -53,6 +53,9 @@ func (d Drift) String() string {
 	case Missing:
 		return fmt.Sprintf("%s %s: %s, want %s", d.Subject, d.Field, orNone(d.Have), d.Want)
 	case Surplus:
+		if d.Want != "" {
+			return fmt.Sprintf("%s %s: %q is not in the spec any more, the default is %q", d.Subject, d.Field, d.Have, d.Want)
+		}
 		return fmt.Sprintf("%s %s: %s is not in the spec", d.Subject, d.Field, d.Have)
 	}
 	if strings.HasPrefix(d.Field, configPrefix) {
@@ -109,6 +112,11 @@ func diffRedis(c *schema.Cluster, n schema.RedisNode, r, master *RedisState) []D
 		}
 		if !SameValue(key, have, managed[key]) {
 			drifts = append(drifts, Drift{n.Name, configPrefix + key, readable(have, managed[key]), managed[key], Differs})
+		}
+	}
+	for _, key := range names(r.Defaults) {
+		if have, known := r.Config[key]; known && !SameValue(key, have, r.Defaults[key]) {
+			drifts = append(drifts, Drift{n.Name, configPrefix + key, have, r.Defaults[key], Surplus})
 		}
 	}
 	return append(drifts, diffReplication(r, master)...)
@@ -274,7 +282,33 @@ func registration(c *schema.Cluster, s *State, master *RedisState) (Registration
 	for _, n := range c.Sentinel.Nodes {
 		reg.Sentinels = append(reg.Sentinels, n.Addr)
 	}
+	reg.Managed = managedDirectives(c, s)
 	return reg, true
+}
+
+// managedDirectives lists what rsm manages on each node: what the spec declares,
+// and what it declared before and is not yet back to its default.
+func managedDirectives(c *schema.Cluster, s *State) map[string][]string {
+	managed := map[string][]string{}
+	for _, n := range c.Redis.Nodes {
+		keys := names(n.Config)
+		if s.Record != nil {
+			for _, key := range s.Record.Managed[n.Name] {
+				if _, declared := n.Config[key]; !declared && !s.Redis[n.Name].reverted(key) {
+					keys = append(keys, key)
+				}
+			}
+		}
+		if slices.Sort(keys); len(keys) > 0 {
+			managed[n.Name] = keys
+		}
+	}
+	return managed
+}
+
+// reverted reports whether a directive that left the spec has its default again.
+func (r *RedisState) reverted(key string) bool {
+	return r.Reach == Up && SameValue(key, r.Config[key], r.Defaults[key])
 }
 
 // publishedEpoch never falls, so that readers can tell newer from older: Sentinels
@@ -298,6 +332,14 @@ func describe(r, other Registration) string {
 	}
 	if !slices.Equal(r.Sentinels, other.Sentinels) {
 		text += ", sentinels " + joinAddrs(r.Sentinels)
+	}
+	if text != fmt.Sprintf("master %s at epoch %d", other.Master, other.Epoch) {
+		return text
+	}
+	for _, node := range names(r.Managed) {
+		if !slices.Equal(r.Managed[node], other.Managed[node]) {
+			text += ", " + node + " managed: " + strings.Join(r.Managed[node], " ")
+		}
 	}
 	return text
 }

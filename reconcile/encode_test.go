@@ -119,7 +119,9 @@ func fill(t *testing.T, v reflect.Value) {
 		fill(t, v.Index(0))
 	case reflect.Map:
 		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(reflect.ValueOf("maxmemory"), reflect.ValueOf("1gb"))
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(t, value)
+		v.SetMapIndex(reflect.ValueOf("maxmemory"), value)
 	default:
 		t.Fatalf("fill cannot make a %s", v.Type())
 	}

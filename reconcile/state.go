@@ -151,6 +151,9 @@ type RedisState struct {
 
 	// Config holds the values of the managed directives as CONFIG GET gives them.
 	Config map[string]string `json:"config,omitempty"`
+	// Defaults holds the server's own value of directives that the last
+	// registration lists as managed and that the spec has no more.
+	Defaults map[string]string `json:"defaults,omitempty"`
 	// BadConfig holds directives of the spec that this server refuses, with the
 	// server's reason.
 	BadConfig map[string]string `json:"bad_config,omitempty"`
@@ -230,6 +233,9 @@ type Registration struct {
 	Master    schema.Addr   `json:"master"`
 	Replicas  []schema.Addr `json:"replicas"`
 	Sentinels []schema.Addr `json:"sentinels"`
+	// Managed are the directives of the spec that rsm keeps equal, by node, so that
+	// one that leaves the spec can go back to its default.
+	Managed map[string][]string `json:"managed,omitempty"`
 }
 
 // mayHoldData reports whether a live server has keys, or may turn out to have.
@@ -258,7 +264,7 @@ func (s *State) Clone() *State {
 	for name, r := range s.Redis {
 		n := *r
 		n.Config = maps.Clone(r.Config)
-		n.BadConfig = maps.Clone(r.BadConfig)
+		n.BadConfig, n.Defaults = maps.Clone(r.BadConfig), maps.Clone(r.Defaults)
 		n.Replicas = slices.Clone(r.Replicas)
 		c.Redis[name] = &n
 	}

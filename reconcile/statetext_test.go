@@ -119,6 +119,7 @@ func (p *stateText) line(name string, fields []string) {
 	switch {
 	case name == "record":
 		p.s.Record = p.record(w)
+		p.s.Record.Managed = managedDirectives(p.c, p.s)
 	case name == "surplus":
 		p.s.Surplus = append(p.s.Surplus, SurplusRole{Name: fields[0], Kind: Kind(fields[1]), Addr: schema.Addr(fields[2]), Running: true})
 		return

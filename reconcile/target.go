@@ -30,7 +30,7 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 	}
 	if s.FailoverInProgress() {
 		if named, ok := s.Named(); ok && s.sentinelFailover() && s.HasQuorum() && s.successor() != nil {
-			return target{first: waitFailover(c, s, named.Addr)}
+			return target{first: waitFailover(c, s, s.failingOver(named.Addr))}
 		}
 		text := "a failover is in progress"
 		if !s.sentinelFailover() {
@@ -77,6 +77,29 @@ func heldTarget(format string, args ...any) target {
 	return target{held: &Held{Subject: "authority", Reason: fmt.Sprintf(format, args...)}}
 }
 
+// failingOver is the master that a Sentinel is just replacing; the one that leads
+// the failover is the last to switch.
+func (s *State) failingOver(otherwise schema.Addr) schema.Addr {
+	for _, name := range names(s.Sentinels) {
+		if r := s.Sentinels[name]; r.Knows() && r.HasFlag("failover_in_progress") {
+			return r.Master
+		}
+	}
+	return otherwise
+}
+
+// tilted holds while too few Sentinels are out of TILT mode, in which they watch
+// but do not act: for thirty seconds after the clock jumped or they were frozen.
+func tilted(s *State) (target, bool) {
+	awake := s.countSentinels(func(r *SentinelState) bool { return r.Knows() && !r.Tilt })
+	if awake >= s.Majority() || awake == s.countSentinels((*SentinelState).Knows) {
+		return target{}, false
+	}
+	t := heldTarget("the master does not answer, and the Sentinels are in TILT mode: they decide nothing for thirty seconds")
+	t.held.Wait = true
+	return t, true
+}
+
 // namedTarget handles a master that a majority of Sentinels names.
 func namedTarget(c *schema.Cluster, s *State, named Named) target {
 	node := s.At(named.Addr)
@@ -89,6 +112,11 @@ func namedTarget(c *schema.Cluster, s *State, named Named) target {
 		return target{node: node, basis: "named by a majority of Sentinels"}
 	case node.Reach == Up:
 		return replicaNamed(c, s, node)
+	}
+	if t, tilt := tilted(s); tilt {
+		return t
+	}
+	switch {
 	case node.Reach == Unknown:
 		return hungMaster(c, s, node)
 	}
@@ -239,7 +267,9 @@ func nobodyLeft(s *State, node *RedisState, alive []*RedisState) target {
 
 func waitFailover(c *schema.Cluster, s *State, lost schema.Addr) WaitFailover {
 	wait := WaitFailover{Lost: lost, Timeout: c.Sentinel.DownAfter + 2*c.Sentinel.FailoverTimeout + 10*time.Second}
-	if next := s.successor(); next != nil {
+	if named, _ := s.Named(); named.Addr != lost && s.Authority() != nil {
+		wait.Predicted = named.Addr // most have switched already
+	} else if next := s.successor(); next != nil {
 		wait.Predicted = next.Addr
 	}
 	return wait

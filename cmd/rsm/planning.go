@@ -35,7 +35,7 @@ func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
 		invalid += d.tellInvalid(p.plan)
 	}
 	if invalid > 0 {
-		return plans, &exit{exitInvalid, fmt.Errorf("%d settings are refused by the servers; nothing was touched", invalid)}
+		return plans, &exit{exitInvalid, fmt.Errorf("redis refuses %s; nothing was touched", count(invalid, "setting"))}
 	}
 	return plans, nil
 }
