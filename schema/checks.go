@@ -110,9 +110,11 @@ func (d *decoder) checkSentinel(path string, s *Sentinel, declared map[string]an
 		d.report(CodeNoNode, path+".nodes", true, "at least one Sentinel is needed")
 		return
 	}
-	if s.DownAfter > 0 && s.DownAfter < time.Second {
+	// Sentinel pings a master that it has just switched to only after a second
+	// (sentinel.c, SENTINEL_PING_PERIOD), so that a new one may count as down at once.
+	if s.DownAfter > 0 && s.DownAfter < 2*time.Second {
 		d.report(CodeImpatient, path+".downAfter", false,
-			"%s: a short pause of the machine will look like a dead master", s.DownAfter)
+			"%s: a short pause will look like a dead master, and one failover may cause another", s.DownAfter)
 	}
 	// A node with a mistake elsewhere still counts.
 	n := len(declared)

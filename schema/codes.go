@@ -93,7 +93,7 @@ func Codes() []CodeInfo {
 		{CodeQuorumLow, SeverityError, "The quorum is below the majority, so that a minority can declare the master down.", "Raise it, or leave it out."},
 		{CodeSentinels, SeverityWarning, "The number of Sentinels is even, or just one.", "Use three or five."},
 		{CodeDuration, SeverityError, "The duration cannot be understood or is out of range.", "Write for example \"5s\"."},
-		{CodeImpatient, SeverityWarning, "downAfter is so short that a pause of the machine looks like a dead master.", "Use 1s or more."},
+		{CodeImpatient, SeverityWarning, "downAfter is so short that a pause of the machine looks like a dead master.", "Use 2s or more."},
 		{CodeDirective, SeverityError, "The redis.conf directive is not for config.", "Use what the message names instead."},
 		{CodeDirectiveTwo, SeverityError, "The same directive is given twice in different spelling.", "Keep one."},
 		{CodeLineBreak, SeverityError, "The directive's value has a line break or NUL byte, which redis.conf cannot hold.", "Remove it."},
