@@ -170,9 +170,21 @@ func cmdReborn(ts *testscript.TestScript, neg bool, words []string) {
 	dir := filepath.Join(l.work, "state", "clusters", clusterName, node)
 	cmd := exec.Command(lookup(ts, "redis-server"), filepath.Join(dir, "redis.conf"))
 	cmd.Dir = dir
+	output, err := os.Create(filepath.Join(l.work, "reborn-"+node+".log"))
+	ts.Check(err)
+	cmd.Stdout, cmd.Stderr = output, output
 	ts.Check(cmd.Start())
-	go func() { _ = cmd.Wait() }()
-	until(ts, func() error { _, err := l.send(ts, node, "PING"); return err })
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait(); _ = output.Close() }()
+	until(ts, func() error {
+		_, err := l.send(ts, node, "PING")
+		select {
+		case cause := <-ended:
+			ts.Fatalf("%s ended: %v\n%s", node, cause, ts.ReadFile(output.Name()))
+		default:
+		}
+		return err
+	})
 }
 
 // cmdClient connects as an application does and stays.
