@@ -50,6 +50,7 @@ type Host struct {
 	mu       sync.Mutex
 	versions map[string]string            // by binary identity
 	checks   map[string]map[string]string // bad directives by binary and config
+	defaults map[string]*defaults         // by binary identity
 }
 
 // Local reports whether the address is one of this machine: loopback or the

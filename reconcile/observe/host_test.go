@@ -28,6 +28,9 @@ type machine struct {
 	record   *reconcile.Registration
 	err      error
 
+	defaults    map[string]string
+	defaultsErr error
+
 	mu    sync.Mutex
 	calls []string
 }

@@ -68,11 +68,14 @@ type Processes interface {
 	Adopt(role reconcile.RoleRef, configFile string, pid int) bool
 }
 
-// Files knows what lies on this machine's disk.
+// Files knows what lies on this machine's disk: programs and data.
 type Files interface {
 	// CheckConfig returns the directives that the installed redis-server refuses,
 	// with its reason.
 	CheckConfig(ctx context.Context, config map[string]string) (map[string]string, error)
+	// Defaults returns the installed redis-server's own values of the directives,
+	// without those that it does not know.
+	Defaults(ctx context.Context, keys []string) (map[string]string, error)
 	// Kept reports whether there is an RDB copy of the data set of that history,
 	// saved in that second of the server's clock.
 	Kept(role reconcile.RoleRef, replid string, saved int64) bool
@@ -99,6 +102,12 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		Redis:     make(map[string]*reconcile.RedisState, len(cluster.Redis.Nodes)),
 		Sentinels: make(map[string]*reconcile.SentinelState, len(cluster.Sentinel.Nodes)),
 	}
+	if o.Host != nil { // first, as it tells what else to ask the servers
+		if state.Record, err = o.Host.Record(cluster.Name); err != nil {
+			return nil, fmt.Errorf("observe %s: read registration: %w", cluster.Name, err)
+		}
+		p.record = state.Record
+	}
 	var wg sync.WaitGroup
 	for _, node := range cluster.Redis.Nodes {
 		r := &reconcile.RedisState{Name: node.Name, Addr: node.Addr}
@@ -114,12 +123,8 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 	if err := ended(ctx); err != nil { // what the probes saw is of the caller's haste, not of the servers
 		return nil, fmt.Errorf("observe %s: %w", cluster.Name, err)
 	}
-	if o.Host == nil {
-		return state, nil
-	}
-	state.Surplus = o.Host.Surplus(cluster.Name, roleNames(cluster))
-	if state.Record, err = o.Host.Record(cluster.Name); err != nil {
-		return nil, fmt.Errorf("observe %s: read registration: %w", cluster.Name, err)
+	if o.Host != nil {
+		state.Surplus = o.Host.Surplus(cluster.Name, roleNames(cluster))
 	}
 	return state, nil
 }
@@ -138,6 +143,7 @@ type pass struct {
 	o       *Observer
 	cluster *schema.Cluster
 	keys    keys
+	record  *reconcile.Registration // what was published last, or nil
 }
 
 // slot runs a probe when fewer than Parallel are under way. A probe's deadline

@@ -13,8 +13,9 @@ import (
 // redis probes one redis-server of the spec.
 func (p *pass) redis(ctx context.Context, node schema.RedisNode, r *reconcile.RedisState) {
 	role := reconcile.RoleRef{Cluster: p.cluster.Name, Name: node.Name, Kind: reconcile.KindRedis, Addr: node.Addr}
+	dropped := p.dropped(node)
 	seen := p.wire(ctx, role, p.keys.redis, func(ctx context.Context, s *session) (info, string, error) {
-		return readRedis(ctx, s, node, r)
+		return readRedis(ctx, s, node, dropped, r)
 	})
 	if seen.reach != reconcile.Up {
 		*r = reconcile.RedisState{Name: r.Name, Addr: r.Addr} // what was read before it broke off is no fact
@@ -30,6 +31,9 @@ func (p *pass) redis(ctx context.Context, node schema.RedisNode, r *reconcile.Re
 	}
 	if r.Process.Local && len(node.Config) > 0 && (r.Reach == reconcile.Down || wouldSet(node, r)) {
 		p.checkConfig(ctx, node, r)
+	}
+	if r.Process.Local && r.Reach == reconcile.Up {
+		p.readDefaults(ctx, dropped, r)
 	}
 }
 
@@ -62,11 +66,11 @@ func (p *pass) checkConfig(ctx context.Context, node schema.RedisNode, r *reconc
 	}
 }
 
-// readRedis fills in what a redis-server says of itself. The text is why the
-// server is not what the spec says, "" when it is.
-func readRedis(ctx context.Context, s *session, node schema.RedisNode, r *reconcile.RedisState) (info, string, error) {
-	managed := reconcile.ManagedConfig(node)
-	keys := slices.Sorted(maps.Keys(managed))
+// readRedis fills in what a redis-server says of itself, and what it has for the
+// directives of the spec and the dropped ones. The text is why the server is not
+// what the spec says, "" when it is.
+func readRedis(ctx context.Context, s *session, node schema.RedisNode, dropped []string, r *reconcile.RedisState) (info, string, error) {
+	keys := slices.Concat(slices.Sorted(maps.Keys(reconcile.ManagedConfig(node))), dropped)
 	commands := [][]any{{"CLIENT", "SETNAME", clientName}, {"INFO"}}
 	for _, key := range keys {
 		// One call per directive: before Redis 7, CONFIG GET takes only one.
