@@ -294,7 +294,7 @@ func managedDirectives(c *schema.Cluster, s *State) map[string][]string {
 		keys := names(n.Config)
 		if s.Record != nil {
 			for _, key := range s.Record.Managed[n.Name] {
-				if _, declared := n.Config[key]; !declared && !s.Redis[n.Name].reverted(key) {
+				if _, managed := ManagedConfig(n)[key]; !managed && !s.Redis[n.Name].reverted(key) {
 					keys = append(keys, key)
 				}
 			}
@@ -306,9 +306,11 @@ func managedDirectives(c *schema.Cluster, s *State) map[string][]string {
 	return managed
 }
 
-// reverted reports whether a directive that left the spec has its default again.
+// reverted reports whether a directive that left the spec has its default again,
+// which can be known only where the server's binary can be asked.
 func (r *RedisState) reverted(key string) bool {
-	return r.Reach == Up && SameValue(key, r.Config[key], r.Defaults[key])
+	_, known := r.Defaults[key]
+	return known && SameValue(key, r.Config[key], r.Defaults[key])
 }
 
 // publishedEpoch never falls, so that readers can tell newer from older: Sentinels
