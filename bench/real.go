@@ -27,7 +27,7 @@ func measureReal(ctx context.Context, o options, n int, dir string, progress io.
 			err = failed
 		}
 	}()
-	started, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve"))
+	started, err := once(ctx, rsmArgs(o, dir, "apply", "--auto-approve", "--parallel", "8"))
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +56,6 @@ func measureReal(ctx context.Context, o options, n int, dir string, progress io.
 func destroy(o options, dir string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
-	_, err := once(ctx, rsmArgs(o, dir, "destroy", "--auto-approve", "--purge"))
+	_, err := once(ctx, rsmArgs(o, dir, "destroy", "--auto-approve", "--purge", "--parallel", "8"))
 	return err
 }

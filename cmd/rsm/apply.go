@@ -25,7 +25,7 @@ func applyCommand(con *console) *cli.Command {
 			clusterFlag(), stateDirFlag(), allowFlag(), lockTimeoutFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
 			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time"},
-			&cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many clusters to work on at a time"},
+			parallelFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show the exact commands of each step"},
 		},

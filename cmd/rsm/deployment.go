@@ -33,6 +33,10 @@ func allowFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "allow", Usage: "release held drift: prune, clients, promote=NODE, data-loss=NODE"}
 }
 
+func parallelFlag() cli.Flag {
+	return &cli.IntFlag{Name: "parallel", Value: 1, Usage: "how many clusters to work on at a time"}
+}
+
 func lockTimeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "lock-timeout", Value: 10 * time.Second, Usage: "how long to wait for another rsm on the same state directory"}
 }

@@ -18,6 +18,7 @@ func destroyCommand(con *console) *cli.Command {
 			clusterFlag(), stateDirFlag(), lockTimeoutFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask for the cluster's name"},
 			&cli.BoolFlag{Name: "purge", Usage: "remove configuration, data and logs, too"},
+			parallelFlag(),
 			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "give up after this time"},
 		},
 		Action: func(c *cli.Context) error {
