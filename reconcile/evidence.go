@@ -213,13 +213,3 @@ func (s *State) root(r *RedisState) *RedisState {
 	}
 	return nil
 }
-
-func mastersOf(nodes []*RedisState) []*RedisState {
-	var masters []*RedisState
-	for _, r := range nodes {
-		if r.Role == Master {
-			masters = append(masters, r)
-		}
-	}
-	return masters
-}

@@ -247,16 +247,6 @@ func (s *SentinelState) HasFlag(flag string) bool { return slices.Contains(s.Fla
 // Knows reports whether the Sentinel monitors anything under the cluster's name.
 func (s *SentinelState) Knows() bool { return s.Reach == Up && s.Master != "" }
 
-// At returns the redis-server observed at the address, or nil.
-func (s *State) At(addr schema.Addr) *RedisState {
-	for _, r := range s.Redis {
-		if r.Addr == addr && addr != "" {
-			return r
-		}
-	}
-	return nil
-}
-
 // Clone returns a deep copy.
 func (s *State) Clone() *State {
 	c := *s

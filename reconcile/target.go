@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -116,8 +115,7 @@ func namedTarget(c *schema.Cluster, s *State, named Named) target {
 	if t, tilt := tilted(s); tilt {
 		return t
 	}
-	switch {
-	case node.Reach == Unknown:
+	if node.Reach == Unknown {
 		return hungMaster(c, s, node)
 	}
 	return deadMaster(c, s, node)
@@ -218,7 +216,13 @@ func hungMaster(c *schema.Cluster, s *State, node *RedisState) target {
 // deadMaster handles a named master that is proven absent (scenarios 6, 12, 37, 38).
 func deadMaster(c *schema.Cluster, s *State, node *RedisState) target {
 	alive := s.filter(func(r *RedisState) bool { return r.Reach == Up })
+	hidden := s.filter(func(r *RedisState) bool { return r.Reach == Unknown })
 	switch {
+	case len(alive) == 0 && len(hidden) > 0:
+		t := heldTarget("the master %s is down, and %s cannot be reached from here (%s): Sentinel may be about to promote it",
+			node.Name, hidden[0].Name, hidden[0].Why)
+		t.held.Wait = true
+		return t
 	case len(alive) == 0:
 		return restartNamed(s, node)
 	case !s.HasQuorum():
@@ -273,37 +277,4 @@ func waitFailover(c *schema.Cluster, s *State, lost schema.Addr) WaitFailover {
 		wait.Predicted = next.Addr
 	}
 	return wait
-}
-
-func (s *State) countSentinels(is func(*SentinelState) bool) int {
-	n := 0
-	for _, r := range s.Sentinels {
-		if is(r) {
-			n++
-		}
-	}
-	return n
-}
-
-// filter lists the nodes that satisfy is, by name.
-func (s *State) filter(is func(*RedisState) bool) []*RedisState {
-	var list []*RedisState
-	for _, name := range names(s.Redis) {
-		if is(s.Redis[name]) {
-			list = append(list, s.Redis[name])
-		}
-	}
-	return list
-}
-
-func nodeList(nodes []*RedisState) string {
-	list := make([]string, len(nodes))
-	for i, r := range nodes {
-		list[i] = fmt.Sprintf("%s (%d keys, offset %d)", r.Name, r.Keys, r.Offset)
-	}
-	return strings.Join(list, ", ")
-}
-
-func sameHistory(nodes []*RedisState) bool {
-	return !slices.ContainsFunc(nodes, func(r *RedisState) bool { return r.ReplID != nodes[0].ReplID })
 }

@@ -32,6 +32,7 @@ type exit struct {
 	err  error
 }
 
+// Error is the cause, or the bare code when all was said.
 func (e *exit) Error() string {
 	if e.err == nil {
 		return fmt.Sprintf("exit %d", e.code)
@@ -39,6 +40,7 @@ func (e *exit) Error() string {
 	return e.err.Error()
 }
 
+// Unwrap returns the cause.
 func (e *exit) Unwrap() error { return e.err }
 
 func usage(format string, args ...any) error { return &exit{exitUsage, fmt.Errorf(format, args...)} }

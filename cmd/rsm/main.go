@@ -71,6 +71,7 @@ func interrupts() (ctx context.Context, caught func() int, stop func()) {
 
 type signalError syscall.Signal
 
+// Error names the signal.
 func (s signalError) Error() string { return "got " + syscall.Signal(s).String() }
 
 func newApp(con *console) *cli.App {
