@@ -20,6 +20,8 @@ type StartRole struct {
 	// bind, dir, passwords …).
 	Config map[string]string `json:"config,omitempty"`
 	Auth   schema.Auth       `json:"auth"`
+	// Chosen means that a person said that it leads, though others are out of sight.
+	Chosen bool `json:"chosen,omitempty"`
 	// Drops means that the role's data on disk is lost when it syncs: a copy of the
 	// files is kept first.
 	Drops bool `json:"drops,omitempty"`

@@ -74,6 +74,8 @@ func (a Replicate) String() string { return "replicate from " + string(a.Master)
 type Promote struct {
 	Node string      `json:"node"`
 	Addr schema.Addr `json:"addr"`
+	// Chosen means that a person said that it leads, though others are out of sight.
+	Chosen bool `json:"chosen,omitempty"`
 }
 
 // Subject is the node.

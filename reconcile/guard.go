@@ -7,6 +7,7 @@ var (
 	ErrFailover  = errors.New("a failover is in progress")
 	ErrNoNode    = errors.New("there is no such node")
 	ErrUnknown   = errors.New("it does not answer, and unknown is not absent")
+	ErrHidden    = errors.New("another node is out of sight and may be the master")
 	ErrTwoMaster = errors.New("there would be two masters")
 	ErrAuthority = errors.New("it would act against the master that Sentinel elected")
 	ErrMajority  = errors.New("the Sentinels would lose their majority")
@@ -36,7 +37,7 @@ func Guard(s *State, action Action) error {
 	case StopRole:
 		return guardStop(s, a)
 	case Promote:
-		return guardMaster(s, s.Redis[a.Node])
+		return guardMaster(s, s.Redis[a.Node], a.Chosen)
 	case Replicate:
 		return guardReplicate(s, a)
 	case Monitor:
@@ -58,7 +59,7 @@ func guardStart(s *State, a StartRole) error {
 		return nil
 	}
 	if a.Follow == "" {
-		return guardMaster(s, s.Redis[a.Role.Name])
+		return guardMaster(s, s.Redis[a.Role.Name], a.Chosen)
 	}
 	if master := s.At(a.Follow); master == nil || master.Reach != Up || master.Role != Master {
 		return ErrNoMaster
@@ -68,13 +69,16 @@ func guardStart(s *State, a StartRole) error {
 
 // guardMaster refuses a second master, and one that is not who Sentinel elected
 // while that one is alive.
-func guardMaster(s *State, node *RedisState) error {
+func guardMaster(s *State, node *RedisState, chosen bool) error {
 	if node == nil {
 		return ErrNoNode
 	}
 	for _, other := range s.Redis {
 		if other == node {
 			continue
+		}
+		if other.Reach == Unknown && !chosen {
+			return ErrHidden
 		}
 		if other.Reach == Up && other.Role == Master && (other.mayHoldData() || len(other.Replicas) > 0) {
 			return ErrTwoMaster

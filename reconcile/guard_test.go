@@ -22,6 +22,7 @@ func TestGuard(t *testing.T) {
 		return n.Addr
 	}
 	start := func(name, follow string) Action { return StartRole{Role: redisRef(c, name), Follow: at(follow)} }
+	choose := func(name string) Action { return StartRole{Role: redisRef(c, name), Chosen: true} }
 	stop := func(name string) Action { return StopRole{Role: RoleRef{Name: name}} }
 	promote := func(name string) Action { return Promote{Node: name, Addr: at(name)} }
 	replicate := func(name, master string, risk Impact) Action {
@@ -50,11 +51,13 @@ func TestGuard(t *testing.T) {
 		{"start a second master", "r1 down data=yes\nr2 master\nr3 down\n" + bare, start("r1", ""), ErrTwoMaster},
 		{"start a second master beside an empty one with replicas", "r1 down data=yes\nr2 master keys=0\nr3 replica of=r2 keys=0\n" + bare, start("r1", ""), ErrTwoMaster},
 		{"start an empty master, data on another disk", "r1 down\nr2 down data=yes\nr3 down\n" + bare, start("r1", ""), ErrEmpty},
-		{"start an empty master, another unknown", "r1 down\nr2 unknown\nr3 down\n" + bare, start("r1", ""), ErrEmpty},
+		{"start a master, another unknown", "r1 down data=yes\nr2 unknown\nr3 down\n" + bare, start("r1", ""), ErrHidden},
+		{"choose a master, another unknown", "r1 down data=yes\nr2 unknown\nr3 down\n" + bare, choose("r1"), nil},
+		{"choose an empty master, another unknown", "r1 down\nr2 unknown\nr3 down\n" + bare, choose("r1"), ErrEmpty},
 		{"start an empty master, data on a replica", "r1 down\nr2 replica of=r1 link=down\nr3 down\n" + bare, start("r1", ""), ErrEmpty},
 		{"start a full master, data elsewhere", "r1 down data=yes\nr2 down data=yes\nr3 down\n" + bare, start("r1", ""), nil},
 		{"start another than the elected, which is dead", "r1 down data=yes\nr2 down data=yes\nr3 down\ns1 monitors=r2\ns2 monitors=r2\ns3", start("r1", ""), nil},
-		{"start another than the elected, which is unknown", "r1 down data=yes\nr2 unknown\nr3 down\ns1 monitors=r2\ns2 monitors=r2\ns3", start("r1", ""), ErrAuthority},
+		{"start another than the elected, which is unknown", "r1 down data=yes\nr2 unknown\nr3 down\ns1 monitors=r2\ns2 monitors=r2\ns3", choose("r1"), ErrAuthority},
 		{"start another than the elected, which is foreign", "r1 down data=yes\nr2 down\nr3 down\ns1 monitors=9.9.9.9:1\ns2 monitors=9.9.9.9:1\ns3", start("r1", ""), ErrAuthority},
 
 		{"promote where nobody leads", "r1 replica of=r3 link=down\nr2 replica of=r3 link=down\nr3 down\n" + bare, promote("r2"), nil},

@@ -133,6 +133,8 @@ func (d *decision) startRedis() {
 		start := StartRole{Role: redisRef(d.c, r.Name), Config: ManagedConfig(n), Auth: d.c.Auth, Drops: drops}
 		if r != master {
 			start.Follow = master.Addr
+		} else {
+			start.Chosen = d.target.chosen
 		}
 		d.add(start, drift)
 	}
@@ -193,7 +195,7 @@ func (d *decision) replicate() {
 	for _, drift := range drifts {
 		r := d.s.Redis[drift.Subject]
 		if r == master {
-			d.add(Promote{Node: r.Name, Addr: r.Addr}, drift)
+			d.add(Promote{Node: r.Name, Addr: r.Addr, Chosen: d.target.chosen}, drift)
 			return // the others follow once it leads
 		}
 	}

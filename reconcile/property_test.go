@@ -165,6 +165,9 @@ func (w *world) oneMaster(before *State, action Action) {
 			if o.Reach == Up && o.Role == Master && (o.Keys > 0 || o.Loading || len(o.Replicas) > 0) {
 				w.failf("%s became master beside %s", name, other)
 			}
+			if o.Reach == Unknown && !w.allow.Has(AllowPromote, name) {
+				w.failf("%s became master while nobody knows what %s is", name, other)
+			}
 			if was.Keys == 0 && was.Process.Data != Yes && (o.Keys > 0 || o.Loading || o.Reach == Unknown || o.Reach == Down && o.Process.Data == Yes) {
 				w.failf("%s became an empty master while %s may have data", name, other)
 			}

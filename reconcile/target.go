@@ -13,10 +13,11 @@ import (
 // no Sentinel knows anything; the last published registration, when nothing is
 // alive; the seed of the spec, when there is no data anywhere.
 type target struct {
-	node  *RedisState
-	basis string
-	first Action // what must happen before anybody can say: mostly to wait for Sentinel
-	held  *Held  // nobody may decide but a person
+	node   *RedisState
+	basis  string
+	chosen bool   // by a person, with --allow promote
+	first  Action // what must happen before anybody can say: mostly to wait for Sentinel
+	held   *Held  // nobody may decide but a person
 }
 
 // settle is how long rsm watches a deployment that nobody leads before it
@@ -40,7 +41,7 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 		return t
 	}
 	if node := chosen(s, allow); node != nil {
-		return target{node: node, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
+		return target{node: node, chosen: true, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
 	}
 	if named, ok := s.Named(); ok {
 		return namedTarget(c, s, named)
