@@ -126,6 +126,9 @@ type Snapshot struct {
 
 	Role   RoleRef `json:"role"`
 	ReplID string  `json:"replid"`
+	// Spare marks a copy of what Sentinel, not rsm, is about to replace: good to
+	// have, and no reason to stop when it fails.
+	Spare bool `json:"spare,omitempty"`
 }
 
 // Subject is the role.

@@ -170,7 +170,9 @@ func (r *run) step(ctx context.Context, step Step) error {
 	// An interrupt ends the apply between two steps, never in the middle of one.
 	do, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
 	defer cancel()
-	if err := r.Executor.Do(do, step.Action); err != nil {
+	if err := r.Executor.Do(do, step.Action); err != nil && hopeful(step.Action) {
+		return end("skipped", nil)
+	} else if err != nil {
 		return end("failed", err)
 	}
 	err := r.await(ctx, event, started)

@@ -41,6 +41,11 @@ func patience(action Action) time.Duration {
 
 // hopeful tells actions that may come to nothing without harm.
 func hopeful(action Action) bool {
-	_, ok := action.(WaitGossip)
-	return ok
+	switch a := action.(type) {
+	case WaitGossip:
+		return true
+	case Snapshot:
+		return a.Spare
+	}
+	return false
 }

@@ -220,6 +220,9 @@ func (d *decision) follow(r, master *RedisState, drift Drift) {
 		if d.sentinelConverts(r) {
 			held.Wait = true
 			held.Reason += " (Sentinel knows it and is about to make it a replica)"
+			if r.Process.Local && !r.Copied && !r.Loading {
+				d.add(Snapshot{Role: redisRef(d.c, r.Name), ReplID: r.ReplID, Spare: true}, drift)
+			}
 		}
 		d.hold(held)
 	case !r.Copied && !r.Process.Local:
