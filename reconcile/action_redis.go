@@ -8,14 +8,16 @@ import (
 
 // ConfigSet changes one live directive and has the server persist it.
 type ConfigSet struct {
-	noImpact
-
 	Node  string      `json:"node"`
 	Addr  schema.Addr `json:"addr"`
 	Key   string      `json:"key"`
 	Value string      `json:"value"`
 	Have  string      `json:"have"`
+	Risk  Impact      `json:"impact"`
 }
+
+// Impact is none, but for a limit that makes Redis evict keys.
+func (a ConfigSet) Impact() Impact { return a.Risk }
 
 // Subject is the node.
 func (a ConfigSet) Subject() string { return a.Node }

@@ -158,7 +158,11 @@ func (d *decision) config() {
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowDataLoss, r.Name), Reason: fmt.Sprintf(
 				"it uses %d bytes, more than the new maxmemory %s: keys would be evicted, or writes refused", r.Memory, drift.Want)})
 		default:
-			d.add(ConfigSet{Node: r.Name, Addr: r.Addr, Key: key, Value: drift.Want, Have: drift.Have}, drift)
+			set := ConfigSet{Node: r.Name, Addr: r.Addr, Key: key, Value: drift.Want, Have: drift.Have}
+			if key == "maxmemory" && r.evicts(drift.Want) {
+				set.Risk = ImpactDataLoss
+			}
+			d.add(set, drift)
 		}
 	}
 }
@@ -251,8 +255,8 @@ func (s *State) depth(name string) int {
 	return hops
 }
 
-// brokenAfter is how long a link may be down before it counts as broken rather
-// than as not yet up.
+// brokenAfter is how long a link may be down, while the master is up, before it
+// counts as broken rather than as not yet up.
 const brokenAfter = 30 * time.Second
 
 // sync waits for every replica that follows the master but has no link yet. A
@@ -264,7 +268,7 @@ func (d *decision) sync() {
 	}
 	for _, drift := range d.with(fieldLink) {
 		r := d.s.Redis[drift.Subject]
-		if !r.Loading && !r.Syncing && r.LinkDown >= brokenAfter {
+		if !r.Loading && !r.Syncing && min(r.LinkDown, d.target.node.Uptime) >= brokenAfter {
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Reason: fmt.Sprintf(
 				"it follows the right master, but its link has been down for %s: see its log (password, network, output buffer limit)", r.LinkDown)})
 			continue

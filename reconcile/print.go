@@ -127,7 +127,7 @@ func Symbol(action Action) (string, Style) {
 // Summary is the last line of a plan, the one that is read first.
 func Summary(plan *Plan) string {
 	if plan.Destroy {
-		return fmt.Sprintf("Plan: %d to stop. The data stays on disk.", len(plan.Steps))
+		return fmt.Sprintf("Plan: %d to stop.", len(plan.Steps))
 	}
 	if plan.Empty() {
 		return "Plan: no changes. The deployment is what the spec says."

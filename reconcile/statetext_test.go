@@ -205,7 +205,7 @@ func (p *stateText) redis(r *RedisState, w words) {
 
 func (p *stateText) redisUp(r *RedisState, w words) {
 	r.Reach, r.Process.Running, r.RunID = Up, r.Process.Local, w.text("runid", "run-"+r.Name)
-	r.Version, r.Uptime = w.text("version", "7.0.15"), time.Hour
+	r.Version, r.Uptime = w.text("version", "7.0.15"), w.duration("uptime", time.Hour)
 	r.Keys, r.Offset = w.number("keys", 10), w.number("offset", 1000)
 	r.ReplID, r.ReplID2, r.SecondOffset = w.text("replid", "A"), w.text("replid2", ""), w.number("second", -1)
 	r.Loading, r.Copied, r.Clients = w.flag("loading"), w.flag("copied"), int(w.number("clients", 0))

@@ -41,6 +41,10 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 		return t
 	}
 	if node := chosen(s, allow); node != nil {
+		if named, ok := s.Named(); ok && named.Addr != node.Addr && s.countSentinels((*SentinelState).Knows) < len(s.Sentinels) {
+			return heldTarget("%s can be made master only while every Sentinel answers: they name another one, and one that is "+
+				"missing would undo it", node.Name)
+		}
 		return target{node: node, chosen: true, basis: "chosen by " + allowFlag(AllowPromote, node.Name)}
 	}
 	if named, ok := s.Named(); ok {
@@ -56,9 +60,10 @@ func chooseTarget(c *schema.Cluster, s *State, allow Allow) target {
 
 // chosen is the node of --allow promote=NODE. It counts only where Sentinel cannot
 // help itself: whom it elected, and who lives, is never overruled, nor is an
-// election that it can hold.
+// election that it can hold, nor a stranger that it follows.
 func chosen(s *State, allow Allow) *RedisState {
-	if _, named := s.Named(); s.Authority() != nil || named && s.HasQuorum() && s.successor() != nil {
+	named, ok := s.Named()
+	if s.Authority() != nil || ok && s.At(named.Addr) == nil || ok && s.HasQuorum() && s.successor() != nil {
 		return nil
 	}
 	for _, name := range names(s.Redis) {

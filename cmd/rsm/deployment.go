@@ -66,6 +66,7 @@ func openDeployment(c *cli.Context, con *console, path string) (*deployment, err
 		return nil, err
 	}
 	d.clusters = d.spec.Clusters
+	d.tellOrphans()
 	if name := c.String("cluster"); name != "" {
 		cluster := d.spec.Cluster(name)
 		if cluster == nil {

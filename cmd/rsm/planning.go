@@ -21,7 +21,6 @@ type planned struct {
 // planAll observes and plans every cluster. An unreadable password or a directive
 // that a server refuses makes the spec invalid; nothing is done then.
 func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
-	d.tellOrphans()
 	var plans []planned
 	invalid := 0
 	for _, o := range d.observeAll(ctx) {
