@@ -88,11 +88,15 @@ func Within(dir string) int {
 type stat struct {
 	name  string
 	state byte
-	start uint64
+	// threads counts those that have not ended, and the first one even if it has.
+	threads uint64
+	start   uint64
 }
 
-// dead is true of zombies, which are only an exit status that nobody has read.
-func (s stat) dead() bool { return s.state == 'Z' || s.state == 'X' }
+// dead is true of zombies, which are only an exit status that nobody has read. A
+// process whose first thread has ended shows as one, too, while its others still
+// hold its files and ports; a killed server of much memory does so for seconds.
+func (s stat) dead() bool { return s.state == 'X' || s.state == 'Z' && s.threads <= 1 }
 
 func readStat(pid int) (stat, error) {
 	text, err := os.ReadFile(procPath(pid, "stat"))
@@ -109,7 +113,7 @@ func parseStat(text string) (stat, error) {
 	if open < 0 || end < open {
 		return stat{}, fmt.Errorf("parse stat %.40q: no name", text)
 	}
-	const state, start = 0, 19 // fields 3 and 22 of proc(5); the first two are cut off
+	const state, threads, start = 0, 17, 19 // fields 3, 20 and 22 of proc(5); the first two are cut off
 	fields := strings.Fields(text[end+1:])
 	if len(fields) <= start {
 		return stat{}, fmt.Errorf("parse stat %.40q: %d fields", text, len(fields)+2)
@@ -118,7 +122,11 @@ func parseStat(text string) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("parse stat start time: %w", err)
 	}
-	return stat{name: text[open+1 : end], state: fields[state][0], start: ticks}, nil
+	count, err := strconv.ParseUint(fields[threads], 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("parse stat threads: %w", err)
+	}
+	return stat{name: text[open+1 : end], state: fields[state][0], threads: count, start: ticks}, nil
 }
 
 func bootID() (string, error) {

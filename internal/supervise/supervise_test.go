@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -27,6 +28,8 @@ func TestMain(m *testing.M) {
 		starter()
 	case "holder":
 		holder()
+	case "headless":
+		headless()
 	}
 }
 
@@ -51,6 +54,26 @@ func holder() {
 	}
 	_ = json.NewEncoder(os.Stdout).Encode(record)
 	_, _ = bufio.NewReader(os.Stdin).ReadByte()
+}
+
+// headless listens, says where, and ends its first thread only: that is what a
+// killed server looks like until its last thread is gone.
+func headless() {
+	if syscall.Gettid() != os.Getpid() {
+		fmt.Println("not on the first thread")
+		os.Exit(1)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(listener.Addr())
+	go func() {
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		os.Exit(0)
+	}()
+	_, _, _ = syscall.Syscall(syscall.SYS_EXIT, 0, 0, 0)
 }
 
 func helper(t *testing.T, role string, args ...string) *exec.Cmd {
@@ -206,6 +229,42 @@ func TestZombieIsNotAlive(t *testing.T) {
 	}
 }
 
+// TestDyingProcessIsAlive: a killed process of many threads shows as a zombie
+// before its last thread has let go of the port.
+func TestDyingProcessIsAlive(t *testing.T) {
+	t.Parallel()
+	cmd := helper(t, "headless")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := newborn(cmd.Process.Pid, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "first thread ended", func() bool { s, err := readStat(record.PID); return err == nil && s.state == 'Z' })
+	if !Alive(record) {
+		t.Error("not alive while its other threads run")
+	}
+	if _, _, ok := Listener(strings.TrimSpace(addr)); !ok {
+		t.Errorf("nobody listens on %s", addr)
+	}
+	_ = in.Close()
+	eventually(t, "gone", func() bool { return !Alive(record) })
+	_ = cmd.Wait()
+}
+
 func TestWithin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -232,7 +291,7 @@ func TestWithin(t *testing.T) {
 func TestParseStat(t *testing.T) {
 	t.Parallel()
 	good := "7 (a) b (c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4242 0 0"
-	if s, err := parseStat(good); err != nil || s != (stat{name: "a) b (c", state: 'S', start: 4242}) {
+	if s, err := parseStat(good); err != nil || s != (stat{name: "a) b (c", state: 'S', threads: 1, start: 4242}) {
 		t.Errorf("parseStat = %+v, %v", s, err)
 	}
 	for _, bad := range []string{"", "7", "7 )(", "7 (a)", "7 (a) S 1", strings.Replace(good, "4242", "x", 1)} {
