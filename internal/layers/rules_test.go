@@ -12,6 +12,8 @@ var layers = [][]string{
 	{"schema", "internal/"},
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source"},
+	{"runtime/proxy/follow", "runtime/proxy/command"},
+	{"runtime/proxy/relay"},
 	{"runtime/"},
 	{"cmd/rsm"},
 }

@@ -1,0 +1,2 @@
+// Package follow finds out which server is the master, and proves it.
+package follow
