@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"rsm/bench/page"
 )
 
 // measureAnsible measures ansible-playbook --check on the first cluster of a
@@ -49,4 +52,18 @@ func ansibleVars(dir string, base int) map[string]any {
 		"dir": dir, "cluster": clusterName(0), "redis": redis, "sentinels": sentinels, "maxmemory": maxmemory,
 		"quorum": quorum, "down_after": millis(downAfter), "failover_timeout": millis(failoverTimeout),
 	}
+}
+
+// machineFacts says with what is measured.
+func machineFacts(ctx context.Context, o options) (page.Facts, error) {
+	facts, err := page.Machine(ctx, "make bench", o.rsm)
+	if err != nil || o.ansible == "" {
+		return facts, err
+	}
+	ansible, err := page.FirstLine(ctx, "ansible-playbook", "--version")
+	if err != nil {
+		return nil, err
+	}
+	version := strings.TrimSuffix(strings.TrimPrefix(ansible, "ansible-playbook [core "), "]")
+	return append(facts, page.Fact{Name: "Ansible", Value: version}), nil
 }

@@ -2,6 +2,7 @@
 // starts it: on real clusters that it starts itself, on a fleet of fake servers
 // in a network namespace of its own, and beside ansible-playbook on the same
 // cluster. It prints a table and rewrites the report between its markers.
+// "bench proxy" measures the proxy instead: see package proxy.
 //
 // Linux only, like the deployments that rsm starts.
 package main
@@ -18,7 +19,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"rsm/bench/proxy"
 )
+
+// proxyCommand as the first argument measures the proxy instead; package proxy
+// has the rest.
+const proxyCommand = "proxy"
 
 // options are the flags.
 type options struct {
@@ -31,6 +38,11 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == serveCommand {
 		exit(serve(os.Args[2], os.Stdout))
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == proxyCommand {
+		exit(proxy.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
+	}
 	var o options
 	flag.StringVar(&o.rsm, "rsm", "bin/rsm", "the rsm `binary`")
 	flag.StringVar(&o.ansible, "ansible", "", "the `folder` of the playbook; empty leaves ansible out")
@@ -41,8 +53,6 @@ func main() {
 	flag.IntVar(&o.ansibleRuns, "ansible-runs", 5, "measured runs of ansible-playbook")
 	inside := flag.String(insideFlag, "", "internal: measure the fleet of this `folder`")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if *inside != "" {
 		exit(measureInside(ctx, o, *inside, os.Stdout))
 	}

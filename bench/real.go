@@ -6,13 +6,15 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"rsm/bench/ports"
 )
 
 // measureReal starts n clusters with rsm itself, waits until nothing is left to
 // do, measures, and removes them again. The single cluster is also given to
 // ansible-playbook.
 func measureReal(ctx context.Context, o options, n int, dir string, progress io.Writer) (results []result, err error) {
-	base, err := freeBlock(6 * n)
+	base, err := ports.Block(6 * n)
 	if err != nil {
 		return nil, err
 	}

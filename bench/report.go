@@ -1,13 +1,11 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"rsm/bench/page"
 )
 
 // row is one line of the report.
@@ -94,50 +92,17 @@ func short(d time.Duration) string {
 func mib(bytes int64) string { return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20) }
 
 // table is for a terminal.
-func table(rows []row) string {
-	var b strings.Builder
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, r := range append([]row{header}, rows...) {
-		fmt.Fprintln(w, strings.Join(r.cells[:], "\t"))
-	}
-	_ = w.Flush() // into memory
-	return b.String()
+func table(rows []row) string { return page.Text(header.cells[:], cells(rows)) }
+
+// rewrite replaces the report in the file.
+func rewrite(path string, facts page.Facts, rows []row) error {
+	return page.Rewrite(path, "bench", page.Markdown(header.cells[:], cells(rows))+facts.Markdown())
 }
 
-// The report is what stands between these lines of the file.
-const (
-	begin = "<!-- bench:begin -->\n"
-	end   = "<!-- bench:end -->\n"
-)
-
-// rewrite replaces the report in the file, which is made when there is none.
-func rewrite(path string, facts []fact, rows []row) error {
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		text = []byte("# Benchmarks\n\n" + begin + end)
-	} else if err != nil {
-		return fmt.Errorf("read report: %w", err)
+func cells(rows []row) [][]string {
+	all := make([][]string, len(rows))
+	for i := range rows {
+		all[i] = rows[i].cells[:]
 	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	_, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		return fmt.Errorf("rewrite %s: it lacks the lines %q and %q", path, strings.TrimSpace(begin), strings.TrimSpace(end))
-	}
-	if err := os.WriteFile(path, []byte(before+begin+"\n"+markdown(facts, rows)+"\n"+end+after), 0o644); err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return nil
-}
-
-func markdown(facts []fact, rows []row) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(header.cells[:], " | "), strings.Repeat(" --- |", len(header.cells)))
-	for _, r := range rows {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(r.cells[:], " | "))
-	}
-	b.WriteString("\nMeasured on:\n\n")
-	for _, f := range facts {
-		fmt.Fprintf(&b, "- %s: %s\n", f.name, f.value)
-	}
-	return b.String()
+	return all
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rsm/bench/page"
 )
 
 func made(what string, clusters int, fake bool, median time.Duration, rss int64) result {
@@ -45,9 +47,10 @@ func TestRewrite(t *testing.T) {
 		}
 	}
 	rows := judge([]result{made(rsmPlan, 1, false, time.Millisecond, 1<<20)})
-	write("# Kept\n" + begin + "old\n" + end + "kept, too\n")
+	const end = "<!-- bench:end -->\n"
+	write("# Kept\n<!-- bench:begin -->\nold\n" + end + "kept, too\n")
 	for range 2 { // the second time replaces what the first has written
-		if err := rewrite(path, []fact{{"Date", "today"}}, rows); err != nil {
+		if err := rewrite(path, page.Facts{{Name: "Date", Value: "today"}}, rows); err != nil {
 			t.Fatal(err)
 		}
 	}

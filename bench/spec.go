@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"strconv"
 	"strings"
 )
 
@@ -78,29 +76,4 @@ func writeNodes(b *strings.Builder, indent, kind string, place func(string, int)
 		fmt.Fprintf(b, "%s\t%s%d: %s\n", indent, kind, node+1, place(kind, node))
 	}
 	b.WriteString(indent + "}\n")
-}
-
-// freeBlock returns the first of so many loopback ports in a row that nobody
-// listens on, below the range that the kernel hands out to clients.
-func freeBlock(ports int) (int, error) {
-	const from, to = 15000, 32000
-	for base := from; base+ports <= to; {
-		busy := firstBusy(base, ports)
-		if busy == 0 {
-			return base, nil
-		}
-		base = busy + 1
-	}
-	return 0, fmt.Errorf("find %d free ports in a row between %d and %d: there are none", ports, from, to)
-}
-
-func firstBusy(base, ports int) int {
-	for port := base; port < base+ports; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil {
-			return port
-		}
-		_ = l.Close()
-	}
-	return 0
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -64,24 +63,5 @@ func TestFleetAddresses(t *testing.T) {
 	}
 	if _, _, err := fleetNode(netip.MustParseAddr("10.0.0.1")); err == nil {
 		t.Error("10.0.0.1 is the machine itself, no node of the fleet")
-	}
-}
-
-func TestFreeBlock(t *testing.T) {
-	t.Parallel()
-	base, err := freeBlock(12)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(base+5)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if busy := firstBusy(base, 12); busy != base+5 {
-		t.Errorf("busy port is %d, want %d", busy, base+5)
-	}
-	if _, err := freeBlock(40000); err == nil {
-		t.Error("found 40,000 free ports below 32,000")
 	}
 }

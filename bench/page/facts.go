@@ -1,4 +1,4 @@
-package main
+package page
 
 import (
 	"context"
@@ -10,41 +10,47 @@ import (
 	"time"
 )
 
-// fact is one line about where the numbers come from.
-type fact struct{ name, value string }
+// Fact is one line about where the numbers come from.
+type Fact struct{ Name, Value string }
 
-// machineFacts says on what and with what is measured. A missing program is an
-// error: then there is nothing to measure.
-func machineFacts(ctx context.Context, o options) ([]fact, error) {
-	rsm, err := firstLine(ctx, o.rsm, "version")
+// Facts are the lines in order.
+type Facts []Fact
+
+// Markdown is the list below the tables.
+func (f Facts) Markdown() string {
+	var b strings.Builder
+	b.WriteString("\nMeasured on:\n\n")
+	for _, fact := range f {
+		fmt.Fprintf(&b, "- %s: %s\n", fact.Name, fact.Value)
+	}
+	return b.String()
+}
+
+// Machine says on what and with what is measured, and the command that repeats
+// it. A missing program is an error: then there is nothing to measure.
+func Machine(ctx context.Context, command, rsm string) (Facts, error) {
+	version, err := FirstLine(ctx, rsm, "version")
 	if err != nil {
 		return nil, err
 	}
-	redis, err := firstLine(ctx, "redis-server", "--version")
+	redis, err := FirstLine(ctx, "redis-server", "--version")
 	if err != nil {
 		return nil, err
 	}
-	facts := []fact{
-		{"Command", "`make bench`"},
+	return Facts{
+		{"Command", "`" + command + "`"},
 		{"Date", time.Now().UTC().Format(time.DateOnly)},
 		{"Processor", fmt.Sprintf("%d cores, %s", runtime.NumCPU(), fileField("/proc/cpuinfo", "model name"))},
 		{"Memory", memory(fileField("/proc/meminfo", "MemTotal"))},
 		{"Kernel", "Linux " + trimmedFile("/proc/sys/kernel/osrelease")},
 		{"Go", strings.TrimPrefix(runtime.Version(), "go")},
-		{"rsm", strings.TrimPrefix(rsm, "rsm ")},
+		{"rsm", strings.TrimPrefix(version, "rsm ")},
 		{"Redis", wordAfter(redis, "v=")},
-	}
-	if o.ansible != "" {
-		ansible, err := firstLine(ctx, "ansible-playbook", "--version")
-		if err != nil {
-			return nil, err
-		}
-		facts = append(facts, fact{"Ansible", strings.TrimSuffix(strings.TrimPrefix(ansible, "ansible-playbook [core "), "]")})
-	}
-	return facts, nil
+	}, nil
 }
 
-func firstLine(ctx context.Context, argv ...string) (string, error) {
+// FirstLine is what a program prints first.
+func FirstLine(ctx context.Context, argv ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).Output()
 	if err != nil {
 		return "", fmt.Errorf("run %s: %w", strings.Join(argv, " "), err)

@@ -1,0 +1,143 @@
+package proxy
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"rsm/bench/ports"
+)
+
+// reserve is how many descriptors a process needs beside those of its clients.
+const reserve = 100
+
+// descriptors is how many files a process may open here. The programs that are
+// started inherit it: raiseLimit has made it as high as the system lets it be.
+func descriptors() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 1024
+	}
+	return int(min(limit.Cur, 1<<20))
+}
+
+// raiseLimit sets the soft limit of descriptors to the hard one. Go does that for
+// itself, but gives programs that it starts the old one unless it is set here.
+func raiseLimit() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read limit of descriptors: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("raise limit of descriptors: %w", err)
+	}
+	return nil
+}
+
+// mostClients is the maxclients of the server: enough, if the system allows it.
+func mostClients() int { return min(20_000, descriptors()-reserve) }
+
+func freePorts(n int) ([]int, error) {
+	first, err := ports.Block(n)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]int, n)
+	for i := range all {
+		all[i] = first + i
+	}
+	return all, nil
+}
+
+// haproxyConfig is HAProxy as a person sets it up for speed: both cores, no logs,
+// no limits that are reached. It takes two descriptors per client, so maxconn is
+// less than 20,000 where the system allows fewer than 40,000 descriptors.
+func haproxyConfig(port int, servers string) string {
+	return fmt.Sprintf(`global
+  maxconn %d
+  nbthread 2
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 1h
+  timeout server 1h
+frontend clients
+  bind 127.0.0.1:%d backlog 4096
+  default_backend redis
+backend redis
+%s`, min(20_000, (descriptors()-reserve)/2), port, servers)
+}
+
+// followMaster makes HAProxy follow the master as its documentation and everybody
+// else does, in the quickest form: one answer decides, twice a second, and
+// clients of a server that is master no more are cut.
+func followMaster(servers []int) string {
+	var b strings.Builder
+	b.WriteString(`  option tcp-check
+  tcp-check connect
+  tcp-check send PING\r\n
+  tcp-check expect string +PONG
+  tcp-check send INFO\ replication\r\n
+  tcp-check expect string role:master
+  tcp-check send QUIT\r\n
+  tcp-check expect string +OK
+  default-server inter 500ms fall 1 rise 1 on-marked-down shutdown-sessions
+`)
+	for i, port := range servers {
+		fmt.Fprintf(&b, "  server r%d %s check\n", i+1, endpoint(port))
+	}
+	return b.String()
+}
+
+// nutcrackerConfig is twemproxy with one server and what it has by default.
+func nutcrackerConfig(port, server int) string {
+	return fmt.Sprintf(`%s:
+  listen: 127.0.0.1:%d
+  redis: true
+  preconnect: true
+  auto_eject_hosts: false
+  server_connections: 1
+  backlog: 4096
+  servers:
+    - 127.0.0.1:%d:1
+`, masterName, port, server)
+}
+
+// proxyRole is the JSON of rsm's schema.ProxyRole, which rsm proxy --config
+// reads. Durations are nanoseconds.
+func proxyRole(port int, redis, sentinels []int) (string, error) {
+	type object = map[string]any
+	nodes := func(prefix string, ports []int) (list []object) {
+		for i, port := range ports {
+			list = append(list, object{"Name": fmt.Sprint(prefix, i+1), "Host": "local", "Addr": endpoint(port), "Priority": 100})
+		}
+		return list
+	}
+	role := object{
+		"Proxy": object{
+			"Name": "p1", "Cluster": masterName, "Host": "local", "Hold": 10 * time.Second, "HoldMemory": 64 << 20,
+			"Fence": 10 * time.Second, "Threads": 1, "MaxClients": 20_000,
+			"Listeners": []object{{"Name": "main", "Addr": endpoint(port), "Read": "master", "Login": "client"}},
+		},
+		"Cluster": object{
+			"Name":  masterName,
+			"Redis": object{"Nodes": nodes("r", redis), "Seed": "r1"},
+			"Sentinel": object{"Nodes": nodes("s", sentinels), "Quorum": len(sentinels)/2 + 1, "DownAfter": crashDownAfter,
+				"FailoverTimeout": crashFailoverTimeout, "ParallelSyncs": 1},
+		},
+	}
+	text, err := json.MarshalIndent(role, "", "  ")
+	if err != nil {
+		return "", fmt.Errorf("write proxy role: %w", err)
+	}
+	return string(text) + "\n", nil
+}
+
+// The settings of the Sentinels whose failovers are measured.
+const (
+	crashDownAfter       = time.Second
+	crashFailoverTimeout = 10 * time.Second
+)
