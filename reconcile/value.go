@@ -70,19 +70,8 @@ func caseMatters(key string) bool {
 	return strings.HasSuffix(key, "file") || strings.HasPrefix(key, "tls-") || strings.HasSuffix(key, "-template")
 }
 
-// memory reads Redis' memory units: k, m, g are powers of 1000; kb, mb, gb of 1024.
-func memory(text string) (int64, bool) {
-	lower := strings.ToLower(text)
-	digits := strings.TrimRight(lower, "bkmg")
-	factor, ok := map[string]int64{
-		"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 1e6, "mb": 1 << 20, "g": 1e9, "gb": 1 << 30,
-	}[lower[len(digits):]]
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !ok {
-		return 0, false
-	}
-	return n * factor, true
-}
+// memory reads Redis' memory units.
+func memory(text string) (int64, bool) { return schema.ParseSize(text) }
 
 // sameBufferLimits compares only the classes that the spec names, since Redis
 // answers all three and keeps the ones that were not set.

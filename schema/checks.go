@@ -141,30 +141,36 @@ func (d *decoder) checkSentinel(path string, s *Sentinel, declared map[string]an
 	}
 }
 
-// ports refuses two roles at one address, over all clusters.
+// ports refuses two roles at one address, over all clusters and proxies.
 func (d *decoder) ports() {
-	taken := map[Addr]string{}
-	take := func(addr Addr, path string) {
+	type owner struct{ path, sharer string }
+	taken := map[Addr]owner{}
+	// A sharer is who shares the address with others of another name.
+	take := func(addr Addr, path, sharer string) {
 		if addr == "" {
 			return
 		}
 		first, used := taken[addr]
 		if !used {
-			taken[addr] = path
+			taken[addr] = owner{path, sharer}
 			return
 		}
-		where := d.index.at(first + ".port")
-		p := d.report(CodePortTwice, path+".port", false, "%s is taken by %s", addr, first)
+		if sharer != "" && first.sharer != "" && sharer != first.sharer {
+			return
+		}
+		where := d.index.at(first.path + ".port")
+		p := d.report(CodePortTwice, path+".port", false, "%s is taken by %s", addr, first.path)
 		if where.IsValid() {
 			p.Hint = fmt.Sprintf("the other one is at line %d of %s", where.Line(), where.Filename())
 		}
 	}
 	for _, c := range d.spec.Clusters {
 		for _, n := range c.Redis.Nodes {
-			take(n.Addr, "clusters."+c.Name+".redis.nodes."+n.Name)
+			take(n.Addr, "clusters."+c.Name+".redis.nodes."+n.Name, "")
 		}
 		for _, n := range c.Sentinel.Nodes {
-			take(n.Addr, "clusters."+c.Name+".sentinel.nodes."+n.Name)
+			take(n.Addr, "clusters."+c.Name+".sentinel.nodes."+n.Name, "")
 		}
 	}
+	d.proxyPorts(take)
 }

@@ -45,6 +45,14 @@ const (
 	CodeLineBreak    Code = "RSM062"
 	CodeSecret       Code = "RSM070"
 	CodeSecretWhere  Code = "RSM071"
+	CodeCluster      Code = "RSM080"
+	CodeWhichCluster Code = "RSM081"
+	CodeListener     Code = "RSM082"
+	CodeSocket       Code = "RSM083"
+	CodeSize         Code = "RSM084"
+	CodeRules        Code = "RSM085"
+	CodeFence        Code = "RSM086"
+	CodeLateFence    Code = "RSM087"
 )
 
 // CodeInfo explains a code.
@@ -78,13 +86,13 @@ func Codes() []CodeInfo {
 		{CodeName, SeverityError, "The name has characters that rsm cannot use.", "Use lower-case letters, digits and hyphens, starting with a letter."},
 		{CodeReserved, SeverityWarning, "The field is reserved and not acted upon by this version.", "Leave it out until it is."},
 		{CodeNoCluster, SeverityWarning, "The spec declares no cluster.", "Declare one under clusters."},
-		{CodeHost, SeverityError, "The node names a host that is not declared.", "Declare it under hosts, or correct the name."},
-		{CodeWhichHost, SeverityError, "The node does not say on which of several hosts it runs.", "Add host."},
+		{CodeHost, SeverityError, "The node or proxy names a host that is not declared.", "Declare it under hosts, or correct the name."},
+		{CodeWhichHost, SeverityError, "The node or proxy does not say on which of several hosts it runs.", "Add host."},
 		{CodeAddress, SeverityError, "The host address is not an IP address that others can connect to.", "Write the IP address."},
 		{CodePortTwice, SeverityError, "Two roles use the same address and port.", "Give each its own port."},
 		{CodeLoopback, SeverityWarning, "A host of several has a loopback address, which the others cannot reach.", "Give the address in the common network."},
 		{CodeSeed, SeverityError, "The seed is not a node of the cluster.", "Name one of redis.nodes."},
-		{CodeRoleName, SeverityError, "A redis node and a Sentinel of one cluster have the same name.", "Rename one of them."},
+		{CodeRoleName, SeverityError, "Two roles of one cluster have the same name: redis nodes, Sentinels, proxies.", "Rename one of them."},
 		{CodeNoNode, SeverityError, "The cluster has no redis node, or no Sentinel.", "Declare at least one; two and three are the useful minimum."},
 		{CodeVersion, SeverityError, "The version constraint cannot be understood or excludes everything.", "Write comparisons such as \">=7.0 <8\"."},
 		{CodeNoReplica, SeverityWarning, "The cluster has one redis node, so that no failover is possible.", "Add a second node."},
@@ -99,6 +107,14 @@ func Codes() []CodeInfo {
 		{CodeLineBreak, SeverityError, "The directive's value has a line break or NUL byte, which redis.conf cannot hold.", "Remove it."},
 		{CodeSecret, SeverityError, "A secret is written in the spec.", "Give {env: \"NAME\"} or {file: \"PATH\"} - and change the secret, as it is in git now."},
 		{CodeSecretWhere, SeverityError, "A secret needs either env or file.", "Give exactly one."},
+		{CodeCluster, SeverityError, "The proxy names a cluster that is not declared.", "Declare it under clusters, or correct the name."},
+		{CodeWhichCluster, SeverityError, "The proxy does not say which of several clusters it serves.", "Add cluster."},
+		{CodeListener, SeverityError, "The proxy has no listener, or a listener has not exactly one of port and socket.", "Give each listener a port or a socket."},
+		{CodeSocket, SeverityError, "The socket cannot be used: its path is longer than 107 bytes, or another listener has it.", "Give a path of its own, a short one."},
+		{CodeSize, SeverityError, "The size cannot be understood or is out of range.", "Write for example \"64mb\"."},
+		{CodeRules, SeverityError, "Two settings of a proxy contradict each other, or one has no effect without another.", "Remove one, or add the other."},
+		{CodeFence, SeverityError, "The fence is not longer than the second between two looks at the master.", "Use 2s or more, or leave it out."},
+		{CodeLateFence, SeverityWarning, "The fence is longer than downAfter, so that an old master may take writes after a new one was elected.", "Leave it out, or shorten it."},
 	}
 }
 

@@ -56,6 +56,7 @@ func (d *decoder) decode(root map[string]any) {
 	if clusters != nil && len(clusters) == 0 {
 		d.report(CodeNoCluster, "clusters", true, "the spec declares no cluster")
 	}
+	d.proxies(root)
 	d.ports()
 }
 
@@ -67,7 +68,7 @@ func (d *decoder) hosts(root map[string]any) {
 	}
 	for _, name := range keys(hosts) {
 		fields, _ := hosts[name].(map[string]any)
-		host := Host{Name: name, Address: get[string](fields, "address")}
+		host := Host{Name: name, Address: get[string](fields, "address"), Zone: get[string](fields, "zone")}
 		host.Address = d.address(host, len(hosts))
 		d.spec.Hosts = append(d.spec.Hosts, host)
 	}
@@ -103,6 +104,9 @@ func (d *decoder) redis(path string, fields map[string]any) Redis {
 		}
 		n := RedisNode{Name: name, Priority: or(node, "priority", defaultPriority), Config: maps.Clone(shared)}
 		n.Host, n.Addr = d.placed(at, node)
+		if host, ok := d.spec.Host(n.Host); ok {
+			n.Zone = host.Zone
+		}
 		maps.Copy(n.Config, d.config(at+".config", get[map[string]any](node, "config")))
 		r.Nodes = append(r.Nodes, n)
 	}

@@ -149,6 +149,8 @@ func kind(e ast.Expr) string {
 	case *ast.StructLit:
 		f := e.Elts[0].(*ast.Field)
 		return kind(f.Label.(*ast.ListLit).Elts[0]) + ": " + kind(f.Value)
+	case *ast.ListLit:
+		return "list of " + kind(e.Elts[0].(*ast.Ellipsis).Type)
 	}
 	return "?"
 }

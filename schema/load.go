@@ -120,11 +120,11 @@ func (l *loader) rest(value cue.Value, d *decoder) {
 	}
 }
 
-// positions are the written places of every cluster and host field.
+// positions are the written places of every cluster, host and proxy field.
 func positions(ix *index) map[string]string {
 	places := make(map[string]string, len(ix.labels))
 	for path, pos := range ix.labels {
-		if strings.HasPrefix(path, "clusters") || strings.HasPrefix(path, "hosts") {
+		if strings.HasPrefix(path, "clusters") || strings.HasPrefix(path, "hosts") || strings.HasPrefix(path, "proxies") {
 			places[path] = place(pos)
 		}
 	}

@@ -1,6 +1,15 @@
 package schema
 
-import "time"
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+)
 
 // ReadFrom says which server of a cluster answers the reads of a listener.
 type ReadFrom string
@@ -34,8 +43,9 @@ type Proxy struct {
 	Name string
 	// Cluster is the name of the cluster it serves.
 	Cluster string
-	// Host is the machine it runs on.
-	Host string
+	// Host is the machine it runs on, Address that of the machine, Zone where that
+	// stands.
+	Host, Address, Zone string
 	// Listeners are sorted by name.
 	Listeners []Listener
 	// Admin is the address of metrics, health and status; empty means none.
@@ -115,4 +125,125 @@ type ProxyRole struct {
 	// empty where hosts have none.
 	Zone  string
 	Zones map[string]string
+}
+
+// Addr is the address that a proxy is known by: that of its first listener with
+// a port, else port 0 of its host.
+func (p Proxy) Addr() Addr {
+	for _, l := range p.Listeners {
+		if l.Addr != "" {
+			return l.Addr
+		}
+	}
+	return NewAddr(p.Address, 0)
+}
+
+// Listener returns the named listener.
+func (p Proxy) Listener(name string) (Listener, bool) {
+	i := slices.IndexFunc(p.Listeners, func(l Listener) bool { return l.Name == name })
+	if i < 0 {
+		return Listener{}, false
+	}
+	return p.Listeners[i], true
+}
+
+// Proxies returns the proxies of all clusters, sorted by name.
+func (s *Spec) Proxies() []Proxy {
+	var all []Proxy
+	for _, c := range s.Clusters {
+		all = append(all, c.Proxies...)
+	}
+	slices.SortFunc(all, func(a, b Proxy) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// ProxyRole returns what the process of the named proxy is told; the error says
+// that there is no such proxy.
+func (s *Spec) ProxyRole(name string) (ProxyRole, error) {
+	var names []string
+	for _, c := range s.Clusters {
+		if role, ok := c.ProxyRole(name); ok {
+			return role, nil
+		}
+		for _, p := range c.Proxies {
+			names = append(names, p.Name)
+		}
+	}
+	err := fmt.Errorf("there is no proxy %q", name)
+	if guess := nearest(name, names); guess != "" {
+		err = fmt.Errorf("%w, did you mean %s?", err, guess)
+	}
+	return ProxyRole{}, err
+}
+
+// ProxyRole returns what the process of the named proxy is told. It has nothing
+// in it that a proxy has no use for, so that it differs only when the proxy
+// would behave differently.
+func (c *Cluster) ProxyRole(name string) (ProxyRole, bool) {
+	i := slices.IndexFunc(c.Proxies, func(p Proxy) bool { return p.Name == name })
+	if i < 0 {
+		return ProxyRole{}, false
+	}
+	role := ProxyRole{Proxy: c.Proxies[i], Cluster: *c, Zone: c.Proxies[i].Zone}
+	role.Cluster.Proxies = nil
+	role.Cluster.Redis.Version, role.Cluster.Redis.Seed = "", ""
+	role.Cluster.Redis.Nodes = slices.Clone(c.Redis.Nodes)
+	for i, n := range c.Redis.Nodes {
+		role.Cluster.Redis.Nodes[i].Config = nil
+		if n.Zone != "" {
+			if role.Zones == nil {
+				role.Zones = map[string]string{}
+			}
+			role.Zones[n.Name] = n.Zone
+		}
+	}
+	return role, true
+}
+
+// Encode writes the role as its configuration file holds it: JSON without any
+// secret, only where they are. The same role gives the same bytes.
+func (r ProxyRole) Encode() ([]byte, error) {
+	content, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode proxy %s: %w", r.Proxy.Name, err)
+	}
+	return append(content, '\n'), nil
+}
+
+// DecodeProxyRole reads what Encode wrote. A field that it does not know is an
+// error, as a rule that is not followed is worse than a proxy that does not start.
+func DecodeProxyRole(content []byte) (ProxyRole, error) {
+	var r ProxyRole
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
+		return ProxyRole{}, fmt.Errorf("decode proxy: %w", err)
+	}
+	return r, nil
+}
+
+// Digest names the role's content: the SHA-256 of what Encode returns, in hex.
+func (r ProxyRole) Digest() string {
+	content, err := r.Encode()
+	if err != nil {
+		return "" // a ProxyRole has nothing that JSON cannot hold
+	}
+	return DigestOf(content)
+}
+
+// DigestOf is the Digest of a role by the content of its file.
+func DigestOf(content []byte) string {
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:])
+}
+
+// Secrets lists every secret that the process of the proxy reads.
+func (r ProxyRole) Secrets() []Secret {
+	var list []Secret
+	for _, s := range []*Secret{r.Cluster.Auth.Password, r.Cluster.Auth.SentinelPassword, r.Proxy.AdminToken} {
+		if s != nil {
+			list = append(list, *s)
+		}
+	}
+	return list
 }

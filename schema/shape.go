@@ -31,7 +31,7 @@ func schemaSyntax() (*ast.File, error) {
 }
 
 // shape is a definition of the schema, made ready to check values against. It
-// is a struct (fields), a map (keys, elem), a leaf (check), or open.
+// is a struct (fields), a map (keys, elem), a list (item), a leaf (check), or open.
 //
 // Values are checked shape by shape rather than by one big unification: a
 // single unification hides errors behind others, blames the schema's lines,
@@ -43,6 +43,8 @@ type shape struct {
 	keys    *regexp.Regexp
 	keyWant string
 	elem    *shape
+	// item is what each element of a list must be.
+	item *shape
 	// check is unified with leaves; want says what it asks for.
 	check cue.Value
 	want  string
@@ -184,8 +186,21 @@ func (s *shaper) expr(e ast.Expr) (*shape, error) {
 	case *ast.StructLit:
 		made := &shape{}
 		return made, s.structure(made, e)
+	case *ast.ListLit:
+		return s.list(e)
 	}
 	return nil, fmt.Errorf("read schema: unexpected %T", e)
+}
+
+// list reads [...#Name].
+func (s *shaper) list(lit *ast.ListLit) (*shape, error) {
+	if len(lit.Elts) == 1 {
+		if rest, ok := lit.Elts[0].(*ast.Ellipsis); ok {
+			item, err := s.expr(rest.Type)
+			return &shape{item: item}, err
+		}
+	}
+	return nil, errors.New("read schema: a list must be [...#Name]")
 }
 
 // attribute returns the text of @key("text").

@@ -26,6 +26,8 @@ type Host struct {
 	Name string
 	// Address is the IP address that clients, replicas and Sentinels use.
 	Address string
+	// Zone is where it stands, empty where hosts have none.
+	Zone string `json:",omitempty"`
 }
 
 // Cluster is one master with its replicas and the Sentinels that watch it.
@@ -35,6 +37,8 @@ type Cluster struct {
 	Redis    Redis
 	Sentinel Sentinel
 	Auth     Auth
+	// Proxies are those that serve this cluster, sorted by name.
+	Proxies []Proxy `json:",omitempty"`
 }
 
 // Redis is the data side of a cluster.
@@ -53,6 +57,8 @@ type RedisNode struct {
 	Name string
 	Host string
 	Addr Addr
+	// Zone is that of its host.
+	Zone string `json:",omitempty"`
 	// Priority is replica-priority: Sentinel prefers lower ones, 0 is never
 	// promoted.
 	Priority int

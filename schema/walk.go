@@ -54,8 +54,8 @@ func (w *walker) report(code Code, path string, name bool, format string, args .
 	return &w.problems[len(w.problems)-1]
 }
 
-// walk returns a value as map[string]any, string or int; nil when it does not
-// fit.
+// walk returns a value as map[string]any, []any, string or int; nil when it
+// does not fit.
 func (w *walker) walk(v cue.Value, s *shape, path string) any {
 	switch {
 	case s.name == "_":
@@ -65,8 +65,31 @@ func (w *walker) walk(v cue.Value, s *shape, path string) any {
 		return nil
 	case s.fields != nil || s.elem != nil:
 		return w.structure(v, s, path)
+	case s.item != nil:
+		return w.list(v, s, path)
 	}
 	return w.leaf(v, s, path)
+}
+
+// list returns the elements that fit.
+func (w *walker) list(v cue.Value, s *shape, path string) any {
+	v, _ = v.Default()
+	elements, err := v.List()
+	switch kind := v.IncompleteKind(); {
+	case kind == cue.BottomKind:
+		w.problems = append(w.problems, w.index.explain(v.Err(), path)...)
+		return nil
+	case kind != cue.ListKind || err != nil:
+		w.report(CodeValue, path, false, "want a list [ ... ], got %s", w.got(v, path))
+		return nil
+	}
+	found := []any{}
+	for elements.Next() {
+		if got := w.walk(elements.Value(), s.item, path); got != nil {
+			found = append(found, got)
+		}
+	}
+	return found
 }
 
 func (w *walker) structure(v cue.Value, s *shape, path string) any {
@@ -177,7 +200,7 @@ func (w *walker) leaf(v cue.Value, s *shape, path string) any {
 		return nil
 	}
 	fits := s.check.Unify(v).Err()
-	if refusedSecret(path) || fits != nil && strings.Contains(path, ".auth.") {
+	if refusedSecret(path) || fits != nil && aroundSecret(path) {
 		w.hide(v)
 	}
 	if fits != nil {
@@ -196,6 +219,8 @@ func codeOf(s *shape) Code {
 	switch s.name {
 	case "#Duration":
 		return CodeDuration
+	case "#Size":
+		return CodeSize
 	case "#Version":
 		return CodeVersion
 	case "#Address":
@@ -242,7 +267,7 @@ func (w *walker) got(v cue.Value, path string) string {
 		return "a list"
 	case kind == cue.NullKind:
 		return "null"
-	case strings.Contains(path, ".auth.") || refusedSecret(path):
+	case aroundSecret(path) || refusedSecret(path):
 		return "***"
 	case !v.IsConcrete():
 		return "no value"
@@ -255,6 +280,12 @@ func (w *walker) got(v cue.Value, path string) string {
 		text = append(text[:57:57], "..."...)
 	}
 	return string(text)
+}
+
+// aroundSecret tells whether a path is where a secret may have been written by
+// mistake.
+func aroundSecret(path string) bool {
+	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.")
 }
 
 // literalSecret refuses a secret that is written down.
