@@ -32,6 +32,35 @@ type Target struct {
 type Replica struct {
 	Addr schema.Addr
 	// FreshAsOf is a time at which Master had nothing that this replica does not
-	// have by now.
+	// have by now. Zero means not known yet; so it is while Config.Lag is not set.
 	FreshAsOf time.Time
+	// Offset is the replication offset that it had applied when last asked.
+	Offset int64
+}
+
+// SameRoute tells whether requests go the same way under both: what differs, if
+// anything, is how fresh the evidence is.
+func (t *Target) SameRoute(u *Target) bool {
+	if t.Master != u.Master || t.Hold != u.Hold || t.RunID != u.RunID || len(t.Replicas) != len(u.Replicas) {
+		return false
+	}
+	for i := range t.Replicas { // decide keeps them in the order of the spec
+		if t.Replicas[i].Addr != u.Replicas[i].Addr {
+			return false
+		}
+	}
+	return true
+}
+
+// same tells whether u says nothing that t does not say.
+func (t *Target) same(u *Target) bool {
+	if !t.SameRoute(u) || t.Why != u.Why || t.Epoch != u.Epoch || !t.Proof.Equal(u.Proof) {
+		return false
+	}
+	for i := range t.Replicas {
+		if t.Replicas[i].Offset != u.Replicas[i].Offset || !t.Replicas[i].FreshAsOf.Equal(u.Replicas[i].FreshAsOf) {
+			return false
+		}
+	}
+	return true
 }
