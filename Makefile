@@ -2,10 +2,10 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help setup build test lint demo demo-down bench clean
+.PHONY: help setup build test lint demo demo-down bench bench-proxy clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: redis-server, redis-sentinel, Go modules
 	@scripts/setup.sh
@@ -27,8 +27,11 @@ demo: ## run the example of the README on this machine
 demo-down: ## stop what the demo started; asks before it removes data
 	@scripts/demo-down.sh
 
-bench: ## measure rsm beside ansible-playbook, rewrite docs/benchmarks.md
+bench: ## measure rsm beside ansible-playbook, and the proxy; rewrite docs/benchmarks.md
 	@scripts/bench.sh
+
+bench-proxy: ## measure the proxy beside HAProxy and nutcracker, rewrite its section
+	@scripts/bench.sh proxy
 
 clean: ## remove what was built
 	rm -rf bin

@@ -55,8 +55,13 @@ func freePorts(n int) ([]int, error) {
 // haproxyConfig is HAProxy as a person sets it up for speed: both cores, no logs,
 // no limits that are reached. It takes two descriptors per client, so maxconn is
 // less than 20,000 where the system allows fewer than 40,000 descriptors.
-func haproxyConfig(port int, servers string) string {
-	return fmt.Sprintf(`global
+//
+// With several servers it follows the master in the quickest form there is: one
+// answer decides, twice a second, and clients of a server that is master no more
+// are cut.
+func haproxyConfig(port int, servers []int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `global
   maxconn %d
   nbthread 2
 defaults
@@ -68,14 +73,11 @@ frontend clients
   bind 127.0.0.1:%d backlog 4096
   default_backend redis
 backend redis
-%s`, min(20_000, (descriptors()-reserve)/2), port, servers)
-}
-
-// followMaster makes HAProxy follow the master as its documentation and everybody
-// else does, in the quickest form: one answer decides, twice a second, and
-// clients of a server that is master no more are cut.
-func followMaster(servers []int) string {
-	var b strings.Builder
+`, min(20_000, (descriptors()-reserve)/2), port)
+	if len(servers) == 1 {
+		fmt.Fprintf(&b, "  server master %s\n", endpoint(servers[0]))
+		return b.String()
+	}
 	b.WriteString(`  option tcp-check
   tcp-check connect
   tcp-check send PING\r\n
@@ -86,8 +88,8 @@ func followMaster(servers []int) string {
   tcp-check expect string +OK
   default-server inter 500ms fall 1 rise 1 on-marked-down shutdown-sessions
 `)
-	for i, port := range servers {
-		fmt.Fprintf(&b, "  server r%d %s check\n", i+1, endpoint(port))
+	for i, server := range servers {
+		fmt.Fprintf(&b, "  server r%d %s check\n", i+1, endpoint(server))
 	}
 	return b.String()
 }
@@ -112,7 +114,7 @@ func proxyRole(port int, redis, sentinels []int) (string, error) {
 	type object = map[string]any
 	nodes := func(prefix string, ports []int) (list []object) {
 		for i, port := range ports {
-			list = append(list, object{"Name": fmt.Sprint(prefix, i+1), "Host": "local", "Addr": endpoint(port), "Priority": 100})
+			list = append(list, object{"Name": fmt.Sprint(prefix, i+1), "Host": "local", "Addr": endpoint(port)})
 		}
 		return list
 	}

@@ -21,7 +21,7 @@ type runner struct {
 func (r *runner) measureLoads(ctx context.Context, into series) error {
 	for _, l := range r.o.loads {
 		fmt.Fprintf(r.progress, "bench: %s%s\n", l, map[bool]string{true: ", pinned"}[r.pinned()])
-		if err := fill(r.bed.addr(redisPort), l); err != nil {
+		if err := fill(endpoint(r.bed.redis[0]), l); err != nil {
 			return err
 		}
 		for _, op := range ops {

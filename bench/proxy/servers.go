@@ -33,53 +33,61 @@ type target struct {
 // endpoint is the address of a port on loopback.
 func endpoint(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// bed is one redis-server with three Sentinels and the proxies before it.
+// bed is servers that were started, and the proxies before them.
 type bed struct {
-	o       options
-	dir     string
-	cpu     int // where the server and the proxies are pinned, -1 for nowhere
-	ports   []int
-	running []*process
-	targets []target
+	o                options
+	dir              string
+	cpu              int // where the servers and the proxies are pinned, -1 for nowhere
+	redis, sentinels []int
+	ports            proxyPorts
+	running          []*process
+	targets          []target
 }
 
-// The ports of a bed, as indices.
-const (
-	redisPort = iota
-	sentinelPort
-	haproxyPort    = sentinelPort + 3
-	nutcrackerPort = haproxyPort + 1
-	nutcrackerInfo = haproxyPort + 2
-	rsmPort        = haproxyPort + 3
-	bedPorts       = haproxyPort + 4
-)
+// proxyPorts are the ports of the proxies; stats is a second one of nutcracker.
+type proxyPorts struct{ haproxy, nutcracker, stats, rsm int }
 
-// startBed starts the server, its Sentinels and the proxies that were asked for
-// in a folder. Whoever gets the bed calls stop, also after an error.
-func startBed(ctx context.Context, o options, dir string, cpu int) (*bed, error) {
-	b := &bed{o: o, dir: dir, cpu: cpu}
+// makeBed makes the folder and picks the ports.
+func makeBed(o options, dir string, cpu, redis int) (*bed, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return b, fmt.Errorf("create folder: %w", err)
+		return nil, fmt.Errorf("create folder: %w", err)
 	}
-	ports, err := freePorts(bedPorts)
+	p, err := freePorts(redis + 7)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
-	b.ports = ports
-	if err := b.startRedis(ctx); err != nil {
-		return b, err
-	}
-	for _, name := range o.targets {
-		t, err := b.startTarget(ctx, name)
-		if err != nil {
-			return b, err
-		}
-		b.targets = append(b.targets, t)
-	}
+	b := &bed{o: o, dir: dir, cpu: cpu, redis: p[:redis], sentinels: p[redis : redis+3]}
+	p = p[redis+3:]
+	b.ports = proxyPorts{p[0], p[1], p[2], p[3]}
 	return b, nil
 }
 
-func (b *bed) addr(port int) string { return endpoint(b.ports[port]) }
+// startBed starts one redis-server that saves nothing, three Sentinels, and the
+// proxies that were asked for. Whoever gets the bed calls stop.
+func startBed(ctx context.Context, o options, dir string, cpu int) (*bed, error) {
+	b, err := makeBed(o, dir, cpu, 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.startRedis(ctx); err != nil {
+		b.stop()
+		return nil, err
+	}
+	return b, b.startTargets(ctx, o.targets)
+}
+
+// startTargets starts proxies; when one does not start, the bed is stopped.
+func (b *bed) startTargets(ctx context.Context, names []string) error {
+	for _, name := range names {
+		t, err := b.startTarget(ctx, name)
+		if err != nil {
+			b.stop()
+			return err
+		}
+		b.targets = append(b.targets, t)
+	}
+	return nil
+}
 
 // stop ends everything, what was started last first.
 func (b *bed) stop() {
@@ -89,30 +97,30 @@ func (b *bed) stop() {
 	b.running = nil
 }
 
-// run starts a process and waits until it answers at the address.
-func (b *bed) run(ctx context.Context, name, addr string, argv ...string) (pid, error) {
+// run starts a process and waits until it answers at the port.
+func (b *bed) run(ctx context.Context, name string, port int, argv ...string) (pid, error) {
 	p, err := start(b.dir, name, b.cpu, argv...)
 	if err != nil {
 		return 0, err
 	}
 	b.running = append(b.running, p)
-	return p.pid, p.await(ctx, addr)
+	return p.pid, p.await(ctx, endpoint(port))
 }
 
 func (b *bed) startRedis(ctx context.Context) error {
-	_, err := b.run(ctx, "redis", b.addr(redisPort), "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(b.ports[redisPort]),
+	port := b.redis[0]
+	_, err := b.run(ctx, "redis", port, "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port),
 		"--save", "", "--appendonly", "no", "--maxclients", strconv.Itoa(mostClients()), "--dir", b.dir)
 	if err != nil {
 		return err
 	}
-	for i := range 3 {
-		port := b.ports[sentinelPort+i]
+	for i, sentinel := range b.sentinels {
 		name := fmt.Sprintf("sentinel%d", i+1)
 		path := filepath.Join(b.dir, name+".conf")
-		if err := os.WriteFile(path, []byte(sentinelConfig(port, b.ports[redisPort])), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(sentinelConfig(sentinel, port)), 0o600); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}
-		if _, err := b.run(ctx, name, endpoint(port), "redis-sentinel", path); err != nil {
+		if _, err := b.run(ctx, name, sentinel, "redis-sentinel", path); err != nil {
 			return err
 		}
 	}
@@ -127,27 +135,26 @@ func sentinelConfig(port, master int) string {
 func (b *bed) startTarget(ctx context.Context, name string) (target, error) {
 	switch name {
 	case direct:
-		return target{name: name, addr: b.addr(redisPort)}, nil
+		return target{name: name, addr: endpoint(b.redis[0])}, nil
 	case haproxy:
-		text := haproxyConfig(b.ports[haproxyPort], "  server master "+b.addr(redisPort)+"\n")
-		return b.startProxy(ctx, name, haproxyPort, text, "haproxy", "-db", "-f", "{config}")
+		return b.startProxy(ctx, name, b.ports.haproxy, haproxyConfig(b.ports.haproxy, b.redis), "haproxy", "-db", "-f", "{config}")
 	case nutcracker:
-		text := nutcrackerConfig(b.ports[nutcrackerPort], b.ports[redisPort])
-		return b.startProxy(ctx, name, nutcrackerPort, text, "nutcracker", "-c", "{config}", "-s", strconv.Itoa(b.ports[nutcrackerInfo]),
-			"-a", "127.0.0.1")
+		text := nutcrackerConfig(b.ports.nutcracker, b.redis[0])
+		return b.startProxy(ctx, name, b.ports.nutcracker, text, "nutcracker", "-c", "{config}", "-a", "127.0.0.1", "-s", strconv.Itoa(b.ports.stats))
 	}
 	if b.o.rsmAddr != "" {
 		return target{name: name, addr: b.o.rsmAddr, pid: pid(b.o.rsmPID)}, nil
 	}
-	role, err := proxyRole(b.ports[rsmPort], b.ports[redisPort:redisPort+1], b.ports[sentinelPort:sentinelPort+3])
+	role, err := proxyRole(b.ports.rsm, b.redis, b.sentinels)
 	if err != nil {
 		return target{}, err
 	}
+	fill := strings.NewReplacer("{rsm}", b.o.rsm, "{listen}", endpoint(b.ports.rsm), "{redis}", endpoint(b.redis[0]))
 	argv := strings.Fields(b.o.rsmCommand)
 	for i := range argv {
-		argv[i] = strings.NewReplacer("{rsm}", b.o.rsm, "{listen}", b.addr(rsmPort), "{redis}", b.addr(redisPort)).Replace(argv[i])
+		argv[i] = fill.Replace(argv[i])
 	}
-	return b.startProxy(ctx, name, rsmPort, role, argv...)
+	return b.startProxy(ctx, name, b.ports.rsm, role, argv...)
 }
 
 // startProxy writes a configuration file and runs a program that reads it.
@@ -159,6 +166,6 @@ func (b *bed) startProxy(ctx context.Context, name string, port int, config stri
 	for i := range argv {
 		argv[i] = strings.ReplaceAll(argv[i], "{config}", path)
 	}
-	pid, err := b.run(ctx, name, b.addr(port), argv...)
-	return target{name: name, addr: b.addr(port), pid: pid}, err
+	pid, err := b.run(ctx, name, port, argv...)
+	return target{name: name, addr: endpoint(port), pid: pid}, err
 }
