@@ -69,14 +69,41 @@ func (p *pace) wait(ctx context.Context, asked, now time.Time, jitter func(time.
 func (f *Follower) askSentinel(ctx context.Context, i int) {
 	l := &link{addr: f.config.Sentinels[i], dial: f.config.Dial, secret: f.config.SentinelPassword}
 	defer l.close()
+	before := ""
 	for {
 		asked := f.config.Now()
 		// The name first: a promotion between the two gives an old name at a new epoch,
 		// which nobody else confirms, and not a new name at an old one.
 		replies, err := l.ask(ctx, sentinelLimit,
 			[]string{"SENTINEL", "GET-MASTER-ADDR-BY-NAME", f.config.Cluster}, []string{"SENTINEL", "MASTER", f.config.Cluster})
-		if !f.learn(ctx, readView(i, asked, replies, err)) || !f.sentinels[i].wait(ctx, asked, f.config.Now(), f.jitter) {
+		v := readView(i, asked, replies, err)
+		if !f.learn(ctx, v) {
 			return
+		}
+		f.remark("sentinel", l.addr, before, v.err)
+		before = v.err
+		if v.failing() {
+			f.askPromotion(ctx, l, i)
+		}
+		if !f.sentinels[i].wait(ctx, asked, f.config.Now(), f.jitter) {
+			return
+		}
+	}
+}
+
+// askPromotion asks the leader of a failover whom it promotes, in case that
+// +selected-slave was not heard.
+func (f *Follower) askPromotion(ctx context.Context, l *link, i int) {
+	asked := f.config.Now()
+	replies, err := l.ask(ctx, sentinelLimit, []string{"SENTINEL", "REPLICAS", f.config.Cluster})
+	if err != nil {
+		return // the next question tells
+	}
+	replicas, _ := replies[0].([]any)
+	for _, replica := range replicas {
+		fields := fields(replica)
+		if strings.Contains(fields["flags"], "promoted") {
+			f.learn(ctx, promoting{i, asked, schema.NewAddr(fields["ip"], port(fields["port"]))})
 		}
 	}
 }
@@ -96,21 +123,15 @@ func readView(i int, asked time.Time, replies []any, err error) viewed {
 		v.named = schema.NewAddr(where[0], port(where[1]))
 	}
 	v.nobody = replies[0] == nil
-	fields := texts(replies[1])
-	for i := 0; i+1 < len(fields); i += 2 {
-		switch fields[i] {
-		case "config-epoch":
-			v.epoch, _ = strconv.ParseUint(fields[i+1], 10, 64)
-		case "flags":
-			v.flags = fields[i+1]
-		}
-	}
+	master := fields(replies[1])
+	v.epoch, _ = strconv.ParseUint(master["config-epoch"], 10, 64)
+	v.flags = master["flags"]
 	return v
 }
 
 // askNode asks one redis node again and again for its role.
 func (f *Follower) askNode(ctx context.Context, addr schema.Addr) {
-	runID := ""
+	runID, before := "", ""
 	l := &link{
 		addr: addr, dial: f.config.Dial, secret: f.config.Password,
 		greet: []string{"INFO", "server"}, heard: func(reply any) { runID = readRunID(reply) },
@@ -123,7 +144,12 @@ func (f *Follower) askNode(ctx context.Context, addr schema.Addr) {
 		replies, err := l.ask(ctx, limit, []string{"ROLE"}, []string{"PING"})
 		n := readNode(asked, replies, err)
 		n.runID = runID
-		if !f.learn(ctx, answered{addr, n}) || !f.nodes[addr].wait(ctx, asked, f.config.Now(), f.jitter) {
+		if !f.learn(ctx, answered{addr, n}) {
+			return
+		}
+		f.remark("redis", addr, before, n.err)
+		before = n.err
+		if !f.nodes[addr].wait(ctx, asked, f.config.Now(), f.jitter) {
 			return
 		}
 	}
@@ -176,6 +202,16 @@ func readRunID(reply any) string {
 		}
 	}
 	return ""
+}
+
+// fields is a reply of names and values.
+func fields(reply any) map[string]string {
+	words := texts(reply)
+	found := make(map[string]string, len(words)/2)
+	for i := 0; i+1 < len(words); i += 2 {
+		found[words[i]] = words[i+1]
+	}
+	return found
 }
 
 // texts is a reply as a list of texts, nil when it is none.

@@ -89,7 +89,7 @@ func (w *world) unfit(addr schema.Addr, now time.Time) string {
 	case n.role == "slave":
 		return name + " is a replica of " + string(n.of)
 	case n.role != "master":
-		return name + " is a " + n.role
+		return name + " has not told its role"
 	}
 	return ""
 }

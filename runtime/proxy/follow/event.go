@@ -70,7 +70,7 @@ func (f event) tell(w *world) {
 		}
 	case "+selected-slave", "+failover-state-send-slaveof-noone", "+failover-state-wait-promotion":
 		if f.ours(words) {
-			w.chosen(f, schema.NewAddr(words[2], port(words[3])), schema.NewAddr(words[6], port(words[7])))
+			w.chosen(f.sentinel, f.at, schema.NewAddr(words[2], port(words[3])))
 		}
 	case "-failover-abort-not-elected", "-failover-abort-no-good-slave", "-failover-abort-slave-timeout":
 		if c := w.choice; f.ours(words) && c != nil && c.by == f.sentinel && c.promoted.IsZero() {
@@ -86,22 +86,29 @@ func (f event) ours(words []string) bool {
 	return len(words) == 4 && words[0] == "master" && words[1] == f.name || len(words) == 8 && words[5] == f.name
 }
 
+// promoting is what a Sentinel answers that leads a failover.
+type promoting struct {
+	sentinel int
+	asked    time.Time
+	addr     schema.Addr
+}
+
+func (f promoting) tell(w *world) { w.chosen(f.sentinel, f.asked, f.addr) }
+
 // chosen notes that a Sentinel promotes addr.
-func (w *world) chosen(f event, addr, old schema.Addr) {
+func (w *world) chosen(by int, at time.Time, addr schema.Addr) {
 	if _, known := w.nodes[addr]; !known {
 		return
 	}
-	if c := w.choice; c != nil && c.by == f.sentinel && c.addr == addr && f.at.Sub(c.at) < holding {
-		return // the same failover, one step on
+	if c := w.choice; c != nil && c.by == by && c.addr == addr {
+		c.seen = at // the same failover, one step on
+		return
 	}
-	top := w.top(f.at)
+	top := w.top(at)
 	if top.addr == addr {
 		return // heard late: it is the master already
 	}
-	w.choice = &choice{
-		by: f.sentinel, addr: addr, old: old, at: f.at,
-		base: top.epoch, epoch: max(top.epoch+1, w.ears[f.sentinel].tried),
-	}
+	w.choice = &choice{by: by, addr: addr, at: at, seen: at, base: top.epoch, epoch: max(top.epoch+1, w.ears[by].tried)}
 }
 
 func port(text string) int {

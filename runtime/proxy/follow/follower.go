@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ type Config struct {
 	// Changed is called after each publication that is not SameRoute as the one
 	// before, in order, by one goroutine. It must not block. It may be nil.
 	Changed func(*Target)
-	// Log is told of switches and of Sentinels that come and go; nil means nobody is.
+	// Log is told of switches and of servers that come and go; nil means nobody is.
 	Log *slog.Logger
 	// Now is the clock, with a monotonic reading; nil means time.Now.
 	Now func() time.Time
@@ -71,7 +72,7 @@ type Follower struct {
 	world   world
 	history []Switch
 	lost    time.Time // since when there is no master, or it is held; zero: there is one
-	last    schema.Addr
+	last    *Target   // the last one with a master and no hold
 }
 
 // New prepares a Follower. It does nothing until Run.
@@ -92,7 +93,7 @@ func New(config Config) *Follower {
 			fence: config.Fence, downAfter: config.DownAfter, majority: len(config.Sentinels)/2 + 1,
 			views: make([]view, len(config.Sentinels)), nodes: map[schema.Addr]node{}, order: config.Nodes,
 		},
-		lost: config.Now(),
+		lost: config.Now(), last: &Target{},
 	}
 	for _, addr := range config.Sentinels {
 		f.sentinels = append(f.sentinels, newPace(f.idle()))
@@ -160,6 +161,16 @@ func (f *Follower) learn(ctx context.Context, learnt fact) bool {
 	}
 }
 
+// remark logs that a server began or ceased to answer.
+func (f *Follower) remark(what string, addr schema.Addr, before, err string) {
+	switch {
+	case before == "" && err != "":
+		f.config.Log.Warn(what+" does not answer", "cluster", f.config.Cluster, "addr", addr, "why", err)
+	case before != "" && err == "":
+		f.config.Log.Info(what+" answers again", "cluster", f.config.Cluster, "addr", addr)
+	}
+}
+
 // everyone asks all servers now.
 func (f *Follower) everyone() {
 	for _, p := range f.sentinels {
@@ -202,7 +213,8 @@ func (f *Follower) hurry(t *Target, now time.Time) {
 		nodes = min(nodes, sampling)
 	}
 	switch {
-	case t.Master == "" && now.Sub(f.lost) < hurrying, t.Master != "" && !f.world.nodes[t.Master].silent.IsZero():
+	case t.Master == "" && now.Sub(f.lost) < hurrying, t.Master != "" && !f.world.nodes[t.Master].silent.IsZero(),
+		slices.ContainsFunc(f.world.views, view.failing):
 		all, nodes = hurry, hurry
 	case t.Master == "":
 		all, nodes = slow, min(nodes, slow)

@@ -51,7 +51,7 @@ type Node struct {
 	Error  string    // why it does not answer or serve
 }
 
-// Switch is a change of the master, or the end of a time without one.
+// Switch is a change of the master, its restart, or the end of a time without one.
 type Switch struct {
 	// Since is when the one before was lost or held, At when the next was published.
 	Since, At time.Time
@@ -99,15 +99,15 @@ func (f *Follower) note(next *Target, now time.Time) {
 		}
 		return
 	}
-	if next.Master != f.last || !f.lost.IsZero() {
+	if next.Master != f.last.Master || next.RunID != f.last.RunID || !f.lost.IsZero() {
 		since := f.lost
 		if since.IsZero() {
 			since = now
 		}
-		f.history = append(f.history, Switch{Since: since, At: now, From: f.last, To: next.Master, Epoch: next.Epoch})
+		f.history = append(f.history, Switch{Since: since, At: now, From: f.last.Master, To: next.Master, Epoch: next.Epoch})
 		if len(f.history) > maxSwitches {
 			f.history = slices.Delete(f.history, 0, 1)
 		}
 	}
-	f.last, f.lost = next.Master, time.Time{}
+	f.last, f.lost = next, time.Time{}
 }

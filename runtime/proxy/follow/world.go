@@ -2,6 +2,7 @@ package follow
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"rsm/schema"
@@ -62,10 +63,10 @@ type node struct {
 type choice struct {
 	by       int // the Sentinel
 	addr     schema.Addr
-	old      schema.Addr
 	at       time.Time
-	base     uint64 // the highest config epoch before it
-	epoch    uint64 // of the failover, at least
+	seen     time.Time // when it was announced last
+	base     uint64    // the highest config epoch before it
+	epoch    uint64    // of the failover, at least
 	promoted time.Time
 }
 
@@ -103,9 +104,21 @@ func (f viewed) tell(w *world) {
 		w.lead = lead{top.addr, top.epoch, f.asked}
 	}
 	if c := w.choice; c != nil {
-		if top := w.top(f.asked); top.addr == c.addr && top.epoch > c.base && top.votes >= w.majority {
-			w.choice = nil // settled: the first rule of all says the same
-		}
+		c.hear(w, f)
+	}
+}
+
+// failing tells whether the Sentinel is the leader of a failover.
+func (v view) failing() bool { return v.err == "" && strings.Contains(v.flags, "failover_in_progress") }
+
+// hear follows what the Sentinels say of the promotion.
+func (c *choice) hear(w *world, f viewed) {
+	top := w.top(f.asked)
+	switch {
+	case top.addr == c.addr && top.epoch > c.base && top.votes >= w.majority:
+		w.choice = nil // settled: the first rule of all says the same
+	case f.sentinel == c.by && c.promoted.IsZero() && f.asked.After(c.at) && !f.failing():
+		w.choice = nil // given up
 	}
 }
 
@@ -114,7 +127,7 @@ type passed time.Time
 
 func (f passed) tell(w *world) {
 	now, c := time.Time(f), w.choice
-	if c != nil && now.Sub(c.at) > patience && (c.promoted.IsZero() || now.Sub(c.promoted) > patience) {
+	if c != nil && now.Sub(c.seen) > patience && (c.promoted.IsZero() || now.Sub(c.promoted) > patience) {
 		w.choice = nil
 	}
 }
