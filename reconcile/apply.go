@@ -140,7 +140,7 @@ func (r *run) look(ctx context.Context) error {
 func stale(step Step, s *State) bool { return step.Master != masterOf(s) || step.Epoch != s.Epoch() }
 
 func (r *run) replan() error {
-	plan := NewPlan(r.c, r.state, r.Allow)
+	plan := r.planAgain()
 	r.report.Replans++
 	if plan.Impact() > r.limit || r.report.Replans > maxReplans {
 		return ErrStale
@@ -167,8 +167,11 @@ func (r *run) step(ctx context.Context, step Step) error {
 	}
 	event.Type = "start"
 	r.notify(event)
-	// An interrupt ends the apply between two steps, never in the middle of one.
-	do, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTimeout)
+	do := ctx
+	if !cleansUp(step.Action) {
+		do = context.WithoutCancel(ctx) // an interrupt ends the apply between two steps
+	}
+	do, cancel := context.WithTimeout(do, stepTimeout)
 	defer cancel()
 	if err := r.Executor.Do(do, step.Action); err != nil && hopeful(step.Action) {
 		return end("skipped", nil)
@@ -231,11 +234,18 @@ func (r *run) finish(ctx context.Context) {
 			return
 		}
 	}
-	if r.plan.Destroy {
-		r.report.Remaining = NewDestroy(r.c, r.state)
-		return
+	r.report.Remaining = r.planAgain()
+}
+
+// planAgain makes a plan to the same end for what is seen now.
+func (r *run) planAgain() *Plan {
+	switch {
+	case r.plan.Destroy:
+		return NewDestroy(r.c, r.state)
+	case r.plan.Handover != nil:
+		return NewHandover(r.c, r.state, *r.plan.Handover)
 	}
-	r.report.Remaining = NewPlan(r.c, r.state, r.Allow)
+	return NewPlan(r.c, r.state, r.Allow)
 }
 
 func (a *Applier) now() time.Time {

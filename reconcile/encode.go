@@ -15,6 +15,7 @@ var kinds = map[string]Action{
 	"config-set":     ConfigSet{},
 	"replicate":      Replicate{},
 	"promote":        Promote{},
+	"handover":       Handover{},
 	"snapshot":       Snapshot{},
 	"wait-sync":      WaitSync{},
 	"wait-failover":  WaitFailover{},

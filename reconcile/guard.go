@@ -16,6 +16,8 @@ var (
 	ErrNoMaster  = errors.New("the master is not reachable or is no master")
 	ErrNotWhole  = errors.New("the cluster is not whole")
 	ErrTilt      = errors.New("a Sentinel is in TILT mode: its clock jumped or it was frozen")
+	ErrNotReady  = errors.New("nobody can take over without losing data")
+	ErrQuorum    = errors.New("too few Sentinels answer to elect a master")
 )
 
 // Guard tells whether an action is safe on a state. It is asked for every step
@@ -38,6 +40,8 @@ func Guard(s *State, action Action) error {
 		return guardStop(s, a)
 	case Promote:
 		return guardMaster(s, s.Redis[a.Node], a.Chosen)
+	case Handover:
+		return guardHandover(s, a)
 	case Replicate:
 		return guardReplicate(s, a)
 	case Monitor:

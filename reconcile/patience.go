@@ -29,6 +29,8 @@ func patience(action Action) time.Duration {
 	switch a := action.(type) {
 	case WaitFailover:
 		return a.Timeout
+	case Handover:
+		return a.Timeout + 15*time.Second
 	case WaitSync:
 		return brokenAfter
 	case WaitKnown, ResetSentinel:
@@ -37,6 +39,13 @@ func patience(action Action) time.Duration {
 		return 30 * time.Second
 	}
 	return 10 * time.Second
+}
+
+// cleansUp tells actions that may be interrupted in the middle: they end with
+// nothing half done by themselves.
+func cleansUp(action Action) bool {
+	_, ok := action.(Handover)
+	return ok
 }
 
 // hopeful tells actions that may come to nothing without harm.

@@ -28,6 +28,8 @@ type Plan struct {
 	// Destroy marks a plan that takes the cluster down on purpose: the guards that
 	// keep it up do not apply.
 	Destroy bool `json:"destroy,omitempty"`
+	// Handover is the wish that the plan fulfils instead of the spec, nil for none.
+	Handover *Wish `json:"handover,omitempty"`
 }
 
 // Step is one action at its place in a plan.
@@ -72,6 +74,7 @@ const (
 	PhaseReplicate Phase = "replicate" // point replicas at the authority
 	PhaseSync      Phase = "sync"      // wait until they are in sync
 	PhaseSentinel  Phase = "sentinel"  // Sentinels, one at a time
+	PhaseHandover  Phase = "handover"  // the master hands over, see NewHandover
 	PhasePublish   Phase = "publish"   // registration
 	PhasePrune     Phase = "prune"     // remove surplus, only when allowed
 	PhaseDestroy   Phase = "destroy"   // take everything down, see NewDestroy

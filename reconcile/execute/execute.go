@@ -36,6 +36,9 @@ type Executor struct {
 	Timeout time.Duration
 	// Dial opens connections; net.Dialer's DialContext when nil.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Handed, if set, hears how a Handover went, once the new master leads and the
+	// old one follows it.
+	Handed func(Handed)
 }
 
 // Host is this machine, as far as actions touch it.
@@ -72,6 +75,8 @@ func (e *Executor) Do(ctx context.Context, action reconcile.Action) error {
 	case reconcile.ConfigSet, reconcile.Replicate, reconcile.Promote,
 		reconcile.Monitor, reconcile.MonitorAll, reconcile.SetSentinel, reconcile.ResetSentinel:
 		return e.send(ctx, a.Commands())
+	case reconcile.Handover:
+		return e.handover(ctx, a)
 	case reconcile.WaitSync, reconcile.WaitFailover, reconcile.WaitGossip, reconcile.WaitKnown:
 		return nil
 	case reconcile.StartRole, reconcile.StopRole, reconcile.Publish, reconcile.Snapshot:
