@@ -121,7 +121,8 @@ func facts(ctx context.Context, o options) (page.Facts, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, peer := range [][]string{{"HAProxy", "haproxy", "-v"}, {"nutcracker", "nutcracker", "-V"}} {
+	// nutcracker tells its version where others tell errors.
+	for _, peer := range [][]string{{"HAProxy", "haproxy", "-v"}, {"nutcracker", "sh", "-c", "nutcracker -V 2>&1"}} {
 		line, err := page.FirstLine(ctx, peer[1:]...)
 		if err != nil {
 			return nil, err
