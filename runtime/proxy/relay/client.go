@@ -1,0 +1,322 @@
+package relay
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"rsm/internal/frame"
+	"rsm/runtime/proxy/command"
+)
+
+// wait is what keeps a client's next request from being sent.
+type wait uint8
+
+const (
+	waitNothing wait = iota
+	waitReplies      // earlier requests must be answered first
+	waitMaster       // nobody is the master
+	waitRoom         // the backend has too much to do
+	waitReader       // the client does not read its replies
+	waitTurn         // the client has sent more than it may
+	waitAnswer       // the proxy itself is looking something up
+)
+
+// Limits of one client.
+const (
+	maxInput  = 64 << 10 // bytes of requests read ahead; a request that is longer is passed on in pieces
+	maxOutput = 1 << 20  // bytes of replies not read, above which no request is taken
+)
+
+// client is one connection from outside.
+type client struct {
+	conn
+	id       uint64
+	listener *Listener
+	rules    *rules
+	ident    *identity
+	lane     *backend // where it sent last: shared, or its pin
+	pin      *backend // its own backend
+	gen      int      // the loop's gen for which lane is known to be right
+
+	in          []byte // what it sent and nobody took: in[taken:]
+	taken       int
+	redo        []redo // requests to be done (again) before those in `in`
+	back        int    // where the next one is inserted
+	diverting   bool   // replies to later requests wait behind redo
+	again       bool   // the request that is being sent comes from redo
+	quiet       bool   // and its reply goes nowhere
+	transaction []byte // what was sent since MULTI, nil when that cannot be done again
+	unanswered  int    // requests of it
+	outstanding int
+	wait        wait
+	queued      bool // in the loop's run list
+	eof         bool // it will send no more
+	closing     bool // closed once its output is written
+	stream      *frame.Scanner
+	discard     bool // the streamed request goes nowhere
+	held        bool
+	waits       int64 // since when it waits for a master, loop's clock; 0 not
+	wrote       int64 // when its last write was answered, loop's clock
+	state       pinState
+	tokens      int
+
+	since, last int64 // connected, last request: loop's clock
+	requests    uint64
+	name        string
+	addr, laddr string
+	lastCommand *command.Command
+}
+
+// redo is a request that is to be done, or an answer that must not overtake it.
+type redo struct {
+	request []byte
+	answer  []byte
+	quiet   bool // the client has its reply already: part of a transaction
+}
+
+func (c *client) readable(l *loop) {
+	if c.gone || c.wait != waitNothing && len(c.in)-c.taken >= maxInput {
+		_ = c.watch(false, c.writes)
+		return
+	}
+	if c.taken == len(c.in) {
+		n, err := c.wire.read(l.scratch)
+		if err != nil {
+			l.ended(c, err)
+			return
+		}
+		taken := 0
+		if c.wait == waitNothing && len(c.redo) == 0 {
+			taken = l.serve(c, l.scratch[:n])
+		}
+		if taken < n && !c.gone {
+			c.keep(l, l.scratch[taken:n])
+		}
+		return
+	}
+	if len(c.in) == cap(c.in) {
+		c.in = append(c.in, make([]byte, min(len(c.in), requestBytes))...)[:len(c.in)]
+	}
+	n, err := c.wire.read(c.in[len(c.in):cap(c.in)])
+	if err != nil {
+		l.ended(c, err)
+		return
+	}
+	c.in = c.in[:len(c.in)+n]
+	l.resume(c)
+}
+
+// keep stores what could not be taken.
+func (c *client) keep(l *loop, rest []byte) {
+	if c.in == nil {
+		c.in = l.buffers.get()
+	}
+	if c.wait == waitMaster {
+		l.heldFor += int64(len(rest))
+	}
+	c.in, c.taken = append(c.in[:0], rest...), 0
+	c.pause(l)
+}
+
+// pause stops reading a client that waits with a full buffer, and starts again.
+func (c *client) pause(l *loop) {
+	full := c.wait != waitNothing && len(c.in)-c.taken >= maxInput
+	if err := c.watch(!full && !c.eof, c.writes); err != nil {
+		l.drop(c)
+	}
+}
+
+// resume goes on with what a client sent earlier.
+func (l *loop) resume(c *client) {
+	if c.wait == waitNothing && len(c.redo) > 0 {
+		l.redo(c)
+	}
+	if c.wait == waitNothing && len(c.redo) == 0 && c.taken < len(c.in) {
+		c.taken += l.serve(c, c.in[c.taken:])
+	}
+	switch {
+	case c.gone:
+		return
+	case c.taken >= len(c.in):
+		if c.in != nil {
+			l.buffers.put(c.in)
+			c.in, c.taken = nil, 0
+		}
+	case c.taken > len(c.in)/2:
+		c.in, c.taken = append(c.in[:0], c.in[c.taken:]...), 0
+	}
+	c.pause(l)
+	l.finish(c)
+}
+
+// serve takes requests from b for as long as they can be sent on, and returns
+// how many bytes it took.
+func (l *loop) serve(c *client, b []byte) int {
+	taken := 0
+	for taken < len(b) && c.wait == waitNothing && !c.closing {
+		if c.stream != nil {
+			n := l.passOn(c, b[taken:])
+			taken += n
+			if n == 0 {
+				break
+			}
+			continue
+		}
+		r, err := frame.Next(b[taken:])
+		switch {
+		case err != nil:
+			l.protocolError(c, err)
+			return taken
+		case r.Size == 0:
+			l.incomplete(c, b[taken:], r)
+			if c.stream == nil {
+				return taken
+			}
+			continue
+		case r.Inline:
+			if !l.inline(c, b[taken:taken+r.Size]) {
+				return taken
+			}
+		case r.Args > 0 && !l.request(c, b[taken:taken+r.Size], r.Name):
+			return taken
+		}
+		taken += r.Size
+	}
+	return taken
+}
+
+// request sends one request on. It returns false, and c.wait says why, when that
+// cannot be done now.
+func (l *loop) request(c *client, raw, name []byte) bool {
+	cmd := l.table.Lookup(name)
+	if c.gen == l.gen && c.rules.fast[cmd.ID] && c.lane.room() {
+		l.enqueue(c.lane, c, cmd, raw)
+		return true
+	}
+	return l.slow(c, cmd, raw)
+}
+
+// inline sends on a request that is a line, as an array.
+func (l *loop) inline(c *client, line []byte) bool {
+	args, err := frame.SplitInline(line)
+	if err != nil {
+		l.protocolError(c, err)
+		return false
+	}
+	if len(args) == 0 {
+		return true
+	}
+	return l.request(c, frame.Append(nil, args...), args[0])
+}
+
+// protocolError answers bytes that are no request, in its turn, and closes.
+func (l *loop) protocolError(c *client, err error) {
+	if c.outstanding > 0 || len(c.redo) > 0 {
+		c.wait = waitReplies
+		return
+	}
+	l.say(c, "-ERR Protocol error: "+err.Error())
+	c.closing = true
+}
+
+// ended is for a client that sends no more. What it sent is still answered.
+func (l *loop) ended(c *client, err error) {
+	switch {
+	case err == errAgain:
+		return
+	case !errors.Is(err, io.EOF):
+		l.drop(c)
+		return
+	}
+	c.eof = true
+	_ = c.watch(false, c.writes)
+	l.finish(c)
+}
+
+// finish closes a client that is done.
+func (l *loop) finish(c *client) {
+	idle := c.outstanding == 0 && c.wait == waitNothing && len(c.redo) == 0 && c.stream == nil
+	if c.gone || !c.closing && !(c.eof && (idle || c.state.raw)) {
+		return
+	}
+	if c.off == len(c.out) && !c.dirty {
+		l.drop(c)
+	}
+}
+
+// say appends a reply of the proxy's own; nothing may be outstanding.
+func (l *loop) say(c *client, line string) {
+	c.out = append(l.output(c), line...)
+	c.out = append(c.out, '\r', '\n')
+}
+
+// output returns the client's output, to be appended to, and has it flushed at
+// the end of the turn.
+func (l *loop) output(c *client) []byte {
+	if c.out == nil {
+		c.out = l.buffers.get()
+	}
+	if !c.dirty {
+		c.dirty = true
+		l.flushes = append(l.flushes, c)
+	}
+	return c.out
+}
+
+func (c *client) writable(l *loop) {
+	if err := c.flush(len(c.out)); err != nil {
+		l.drop(c)
+		return
+	}
+	if c.off == len(c.out) {
+		if c.out != nil {
+			l.buffers.put(c.out)
+			c.out, c.off = nil, 0
+		}
+	} else if c.off > len(c.out)/2 {
+		c.out, c.off = append(c.out[:0], c.out[c.off:]...), 0
+	}
+	l.caughtUp(c)
+	l.finish(c)
+}
+
+// caughtUp lets a client go on that had not read its replies.
+func (l *loop) caughtUp(c *client) {
+	if len(c.out)-c.off > maxOutput/2 {
+		return
+	}
+	if c.wait == waitReader {
+		c.wait = waitNothing
+		l.wakeClient(c)
+	}
+	if b := c.lane; b != nil && b.blockedBy == c {
+		b.blockedBy = nil
+		_ = b.watch(true, b.writes)
+	}
+}
+
+// drop closes a client at once. Replies that are still to come go nowhere.
+func (l *loop) drop(c *client) {
+	if c.gone {
+		return
+	}
+	l.unregister(&c.conn)
+	c.close()
+	if c.pin != nil {
+		l.abandon(c.pin)
+		c.pin = nil
+	}
+	if b := c.lane; b != nil && b.blockedBy == c {
+		b.blockedBy = nil
+		_ = b.watch(true, b.writes)
+	}
+	l.buffers.put(c.in)
+	l.buffers.put(c.out)
+	c.in, c.out, c.redo = nil, nil, nil
+	delete(l.clients, c.id)
+	l.shared.left(c.listener)
+}
+
+// clock converts a reading of the loop's clock.
+func (l *loop) clock(ns int64) time.Time { return l.start.Add(time.Duration(ns)) }

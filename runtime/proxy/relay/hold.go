@@ -1,0 +1,245 @@
+package relay
+
+import (
+	"time"
+
+	"rsm/internal/frame"
+	"rsm/runtime/proxy/command"
+	"rsm/runtime/proxy/follow"
+	"rsm/schema"
+)
+
+// hold has a client wait for a master.
+func (l *loop) hold(c *client) bool {
+	c.wait, c.gen = waitMaster, 0
+	if c.waits == 0 {
+		c.waits = l.ns
+		l.stats.holds++
+	}
+	if !c.held {
+		c.held = true
+		l.held = append(l.held, c)
+		l.heldFor += int64(len(c.in) - c.taken)
+	}
+	return false
+}
+
+// wakeHeld lets all go on that wait for a master.
+func (l *loop) wakeHeld() {
+	held := l.held
+	l.held, l.heldFor = nil, 0
+	for _, c := range held {
+		c.held = false
+		if c.wait == waitMaster {
+			c.wait = waitNothing
+			l.wakeClient(c)
+		}
+	}
+}
+
+// release looks after those that wait for a master: who has waited too long gets
+// an error, and so do those that came last when too much waits.
+func (l *loop) release() {
+	if len(l.held) == 0 {
+		return
+	}
+	patience := int64(l.shared.role.Load().Proxy.Hold)
+	memory := l.shared.role.Load().Proxy.HoldMemory / int64(l.shared.loops)
+	for i := len(l.held) - 1; i >= 0; i-- {
+		c := l.held[i]
+		late := l.ns-c.waits >= patience
+		if memory > 0 && l.heldFor > memory {
+			late, l.heldFor = true, l.heldFor-int64(len(c.in)-c.taken)
+		}
+		if late && c.wait == waitMaster && !c.gone {
+			l.refuseAll(c)
+		}
+	}
+	l.wakeHeld() // who still has no master holds again
+}
+
+// refuseAll answers everything that a client has sent with an error.
+func (l *loop) refuseAll(c *client) {
+	c.wait = waitNothing
+	if c.outstanding > 0 {
+		c.wait = waitReplies
+		return
+	}
+	why := "no master: " + l.target.Why
+	if l.target.Master != "" {
+		why = "the master cannot take requests: " + l.target.Why
+	}
+	refusal := "-MASTERDOWN " + why
+	for _, r := range c.redo {
+		switch {
+		case r.answer != nil:
+			c.out = append(l.output(c), r.answer...)
+		case !r.quiet:
+			l.refuse(c, r.request, refusal)
+		}
+	}
+	c.redo, c.back, c.waits = nil, 0, 0
+	for {
+		r, err := frame.Next(c.in[c.taken:])
+		if err != nil || r.Size == 0 {
+			break
+		}
+		if r.Args > 0 || r.Inline && r.Size > 2 {
+			l.refuse(c, c.in[c.taken:c.taken+r.Size], refusal)
+		}
+		c.taken += r.Size
+	}
+	l.stats.refusals++
+	l.wakeClient(c)
+}
+
+// refuse answers one request that found no master.
+func (l *loop) refuse(c *client, request []byte, text string) {
+	if r, err := frame.Next(request); err == nil && !r.Inline {
+		if cmd := l.table.Lookup(r.Name); cmd.Kind == command.Quit {
+			text, c.closing = "+OK", true
+		}
+	}
+	l.say(c, text)
+}
+
+// redo sends what has to be done again.
+func (l *loop) redo(c *client) {
+	for len(c.redo) > 0 && c.wait == waitNothing && !c.closing {
+		if c.diverting && c.outstanding > 0 {
+			c.wait = waitReplies
+			return
+		}
+		c.diverting, c.back = false, 0
+		r := c.redo[0]
+		switch {
+		case r.answer != nil && c.outstanding > 0:
+			c.wait = waitReplies
+			return
+		case r.answer != nil:
+			c.out = append(l.output(c), r.answer...)
+		default:
+			name, _ := frame.Next(r.request)
+			c.again, c.quiet = true, r.quiet
+			ok := l.request(c, r.request, name.Name)
+			c.again, c.quiet = false, false
+			if !ok {
+				return
+			}
+		}
+		c.redo = c.redo[1:]
+	}
+	if c.closing {
+		c.redo = nil
+	}
+}
+
+// route returns the server that a request goes to, nil when there is none now.
+func (l *loop) route(c *client, cmd *command.Command) *server {
+	if r := c.listener; r.readsReplica() && cmd.Read && c.pin == nil {
+		if s := l.replica(c); s != nil {
+			return s
+		}
+		if r.Read == schema.ReadReplica {
+			return nil
+		}
+	}
+	if l.master == nil || l.target.Hold || l.draining && l.master.deposed {
+		return nil
+	}
+	return l.master
+}
+
+// replica chooses a replica that is fresh enough, in the proxy's zone if there is
+// one; a client stays with the one it has.
+func (l *loop) replica(c *client) *server {
+	var best *follow.Replica
+	for i, r := range l.target.Replicas {
+		if !l.fresh(c, r) {
+			continue
+		}
+		if c.lane != nil && c.lane.server.addr == r.Addr {
+			best = &l.target.Replicas[i]
+			break
+		}
+		near, bestNear := l.shared.near(r.Addr), best != nil && l.shared.near(best.Addr)
+		if best == nil || near && !bestNear || near == bestNear && (c.id+uint64(i))%uint64(len(l.target.Replicas)) == 0 {
+			best = &l.target.Replicas[i]
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	s := l.server(best.Addr)
+	if s.deposed || s.suspect > l.ns {
+		return nil
+	}
+	return s
+}
+
+// fresh reports whether a replica may answer a client's reads.
+func (l *loop) fresh(c *client, r follow.Replica) bool {
+	if lag := c.listener.MaxLag; lag > 0 && l.now.Sub(r.FreshAsOf) > lag {
+		return false
+	}
+	return !c.listener.ReadYourWrites || c.wrote == 0 || r.FreshAsOf.After(l.clock(c.wrote))
+}
+
+// sweep looks after what is idle, each second.
+func (l *loop) sweep() {
+	for _, s := range l.servers {
+		for b := range s.backends {
+			switch idle := l.ns - b.used; {
+			case b.ring.count > 0 || b.owner != nil:
+			case b.shared && idle > sharedTime, !b.shared && idle > idleTime:
+				l.shut(b)
+			}
+		}
+	}
+	for _, c := range l.clients {
+		c.tokens = c.listener.Rate
+		if idle := c.listener.Idle; idle > 0 && l.ns-c.last > int64(idle) && c.outstanding == 0 && c.pin == nil {
+			l.drop(c)
+		}
+	}
+	for _, c := range l.delayed {
+		if c.wait == waitTurn {
+			c.wait = waitNothing
+			l.wakeClient(c)
+		}
+	}
+	l.delayed = nil
+}
+
+// tend looks after connections that take too long.
+func (l *loop) tend() {
+	for _, s := range l.servers {
+		if s.deposed && l.ns > s.patience {
+			l.cut(s, "its time is over")
+			continue
+		}
+		for b := range s.backends {
+			switch {
+			case !b.ready && l.ns-b.opened > openTime && b.ring.count > 0:
+				l.broken(b, errSilent)
+			case b.blockedBy != nil && b.ring.count > 1 && b.owner == nil && l.ns-b.blockedAt > stallTime:
+				l.drop(b.blockedBy)
+			case b.retired && b.ring.count == 0:
+				b.retired = false
+				l.giveBack(b)
+			}
+		}
+	}
+}
+
+// opening reports whether something must be looked after soon.
+func (l *loop) opening() bool {
+	for _, s := range l.servers {
+		if s.deposed || s.suspect > l.ns {
+			return true
+		}
+	}
+	return false
+}
+
+const millisecond = int64(time.Millisecond)

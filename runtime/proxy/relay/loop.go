@@ -1,0 +1,245 @@
+package relay
+
+import (
+	"log/slog"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"rsm/runtime/proxy/command"
+	"rsm/runtime/proxy/follow"
+)
+
+const (
+	requestBytes = 64 << 10  // read from a client at once
+	replyBytes   = 256 << 10 // read from a backend at once
+	yields       = 4         // looks without waiting before a wait
+)
+
+// loop owns a part of the clients. Everything but post runs on its goroutine.
+type loop struct {
+	shared *shared
+	log    *slog.Logger
+	poll   *poller
+	peers  []peer // by descriptor
+
+	clients map[uint64]*client
+	servers map[string]*server
+	idents  map[identity]*identity
+	table   *command.Table
+	rules   map[*Listener]*rules
+
+	// Where requests go.
+	target *follow.Target
+	master *server // nil while there is none
+	gen    int     // counts up when a client's lane may be another one
+
+	now      time.Time
+	ns       int64 // now, as nanoseconds since start
+	start    time.Time
+	ticked   int64
+	second   int64
+	turns    uint64
+	yield    int // looks without waiting, adapted to what they bring
+	scratch  []byte
+	replies  []byte
+	buffers  buffers
+	found    []ready
+	dirty    []*backend
+	flushes  []*client
+	run      []*client // may go on
+	held     []*client // wait for a master
+	delayed  []*client // sent more than they may in this second
+	heldFor  int64     // bytes that held clients wait with
+	outgone  int       // requests that are not answered, of all backends
+	draining bool
+
+	mu    sync.Mutex
+	inbox []func(*loop)
+
+	stats stats
+}
+
+// post has the loop call f in its next turn. Any goroutine may call it.
+func (l *loop) post(f func(*loop)) {
+	l.mu.Lock()
+	first := len(l.inbox) == 0
+	l.inbox = append(l.inbox, f)
+	l.mu.Unlock()
+	if first {
+		l.poll.wake()
+	}
+}
+
+// Run turns until stop is closed and every client is gone.
+func (l *loop) Run(stop <-chan struct{}) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer l.end()
+	for {
+		l.turn()
+		select {
+		case <-stop:
+			return
+		default:
+		}
+	}
+}
+
+// turn waits for something to do and does all of it.
+func (l *loop) turn() {
+	l.wait()
+	l.now = time.Now()
+	l.ns = int64(l.now.Sub(l.start))
+	l.turns++
+	l.letters()
+	l.follow()
+	for _, r := range l.found { // clients first, so that one write carries all they sent
+		if c, ok := l.peer(r.fd).(*client); ok {
+			l.handle(c, r)
+		}
+	}
+	l.tick()
+	l.proceed()
+	l.flushBackends()
+	for _, r := range l.found {
+		if b, ok := l.peer(r.fd).(*backend); ok {
+			l.handle(b, r)
+		}
+	}
+	l.proceed()
+	l.flushClients()
+	l.flushBackends()
+}
+
+func (l *loop) peer(fd int) peer {
+	if fd < len(l.peers) {
+		return l.peers[fd]
+	}
+	return nil
+}
+
+func (l *loop) handle(p peer, r ready) {
+	if r.write {
+		p.writable(l)
+	}
+	if r.read {
+		p.readable(l)
+	}
+}
+
+// wait fills found. It looks a few times without waiting while requests are on
+// their way: going to sleep costs more than the answer takes.
+func (l *loop) wait() {
+	l.found = l.found[:0]
+	for i := 0; i < l.yield && l.outgone > 0; i++ {
+		if l.found = l.poll.wait(l.found, 0); len(l.found) > 0 {
+			return
+		}
+		rawYield()
+	}
+	l.found = l.poll.wait(l.found, l.timeout())
+}
+
+// timeout is for how long a loop may sleep, in milliseconds.
+func (l *loop) timeout() int {
+	switch {
+	case len(l.run) > 0:
+		return 0
+	case len(l.held) > 0, l.opening():
+		return 5
+	case l.outgone > 0, len(l.delayed) > 0:
+		return 50
+	}
+	return 500
+}
+
+// letters does what other goroutines asked for.
+func (l *loop) letters() {
+	l.mu.Lock()
+	inbox := l.inbox
+	l.inbox = nil
+	l.mu.Unlock()
+	for _, f := range inbox {
+		f(l)
+	}
+}
+
+// proceed lets clients go on that waited for something.
+func (l *loop) proceed() {
+	for len(l.run) > 0 {
+		run := l.run
+		l.run = nil
+		for _, c := range run {
+			c.queued = false
+			if !c.gone {
+				l.resume(c)
+			}
+		}
+	}
+}
+
+// wakeClient puts a client into the list of those that may go on.
+func (l *loop) wakeClient(c *client) {
+	if !c.queued && !c.gone {
+		c.queued = true
+		l.run = append(l.run, c)
+	}
+}
+
+func (l *loop) flushBackends() {
+	for i := 0; i < len(l.dirty); i++ { // a flush that fails may add more
+		b := l.dirty[i]
+		b.dirty = false
+		if !b.gone {
+			b.writable(l)
+		}
+	}
+	l.dirty = l.dirty[:0]
+}
+
+func (l *loop) flushClients() {
+	for i := 0; i < len(l.flushes); i++ {
+		c := l.flushes[i]
+		c.dirty = false
+		if !c.gone {
+			c.writable(l)
+		}
+	}
+	l.flushes = l.flushes[:0]
+}
+
+// tick does what depends on time alone, at most every 5 ms.
+func (l *loop) tick() {
+	if l.ns-l.ticked < int64(5*time.Millisecond) {
+		return
+	}
+	l.ticked = l.ns
+	l.release()
+	l.tend()
+	if l.ns-l.second >= int64(time.Second) {
+		l.second = l.ns
+		l.sweep()
+	}
+}
+
+// register makes a descriptor known to the poller.
+func (l *loop) register(fd int, p peer, write bool) error {
+	for fd >= len(l.peers) {
+		l.peers = slices.Grow(l.peers, max(64, fd))[:max(64, 2*fd)]
+	}
+	l.peers[fd] = p
+	return l.poll.add(fd, true, write)
+}
+
+// end closes all that is left.
+func (l *loop) end() {
+	for _, c := range l.clients {
+		l.drop(c)
+	}
+	for _, s := range l.servers {
+		l.cut(s, "the proxy ends")
+	}
+	l.poll.close()
+}

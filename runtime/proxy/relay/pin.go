@@ -1,0 +1,253 @@
+package relay
+
+import (
+	"bytes"
+
+	"rsm/internal/frame"
+	"rsm/runtime/proxy/command"
+)
+
+// maxTransaction is how much of a transaction is kept, to begin it anew on the
+// next master.
+const maxTransaction = 64 << 10
+
+// pinState is what the server keeps for a client's own connection.
+type pinState struct {
+	multi, watch bool
+	subs         subscriptions
+	sticky       bool // for as long as the client stays
+	raw          bool // replies cannot be counted any more
+	// What a client lost with its pin.
+	lost      bool // a transaction
+	lostWatch bool
+}
+
+func (s *pinState) clean() bool {
+	return !s.multi && !s.watch && !s.sticky && !s.raw && s.subs.total == 0
+}
+
+// learn takes note of what a reply says about the connection.
+func (s *pinState) learn(cmd *command.Command, line string) {
+	ok := line == "+OK"
+	switch cmd.Kind {
+	case command.Multi:
+		s.multi = s.multi || ok
+	case command.Exec, command.Discard:
+		s.multi, s.watch = false, false
+	case command.Watch:
+		s.watch = s.watch || ok
+	case command.Unwatch:
+		s.watch = s.watch && !ok
+	case command.Auth, command.Hello, command.Select:
+		s.sticky = s.sticky || line == "+QUEUED"
+	}
+}
+
+// needsPin reports whether a command needs a backend of its own.
+func (l *loop) needsPin(c *client, cmd *command.Command, raw []byte) bool {
+	switch cmd.Kind {
+	case command.Plain, command.Exec, command.Discard, command.Unwatch, command.Quit, command.Reset:
+		return false
+	case command.Script:
+		args := frame.Args(raw)
+		return len(args) > 1 && bytes.EqualFold(args[1], []byte("debug"))
+	}
+	return true
+}
+
+// pinned sends a request over the client's own backend. raw is nil for one that
+// is passed on in pieces.
+func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
+	if c.pin == nil && !l.pinTo(c, l.route(c, cmd)) {
+		return false
+	}
+	b := c.pin
+	switch {
+	case b.server == l.master && l.target.Hold && !c.state.raw:
+		return l.hold(c)
+	case !b.room():
+		c.wait = waitRoom
+		b.waiters = append(b.waiters, c)
+		return false
+	case c.state.raw:
+		b.out = append(b.out, raw...)
+		b.done = len(b.out) // nobody will answer for it
+		l.dirt(b)
+		return true
+	case l.endsCounting(c, cmd, raw):
+		if c.outstanding > 0 {
+			c.wait = waitReplies
+			return false
+		}
+		c.state.raw, c.state.sticky = true, true
+		return l.pinned(c, cmd, raw)
+	}
+	if c.state.lostWatch && cmd.Kind == command.Exec {
+		return l.watchFailed(c)
+	}
+	l.pinnedEntry(c, b, cmd, raw)
+	return true
+}
+
+// pinTo gives a client a backend of its own.
+func (l *loop) pinTo(c *client, server *server) bool {
+	if server == nil {
+		return l.hold(c)
+	}
+	if c.outstanding > 0 {
+		c.wait = waitReplies
+		return false
+	}
+	b := l.lease(server, c.ident)
+	if b == nil {
+		return l.hold(c)
+	}
+	b.owner, c.pin, c.lane, c.gen, c.waits = c, b, b, 0, 0
+	return true
+}
+
+// pinnedEntry queues a request and prepares for what its reply changes.
+func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []byte) {
+	if cmd.Kind == command.Wait { // any command makes the connection ask about all writes before it
+		l.own(b, swallow, nil, "PING")
+	}
+	l.remember(c, cmd, raw)
+	before := b.ring.back()
+	e := l.enqueue(b, c, cmd, raw)
+	if e == before && cmd.Kind != command.Plain { // one entry for each
+		e.n--
+		e.size -= len(raw)
+		e = b.ring.push()
+		*e = entry{c: c, cmd: cmd, at: l.ns, n: 1, size: len(raw)}
+	}
+	switch cmd.Kind {
+	case command.Subscribe, command.Unsubscribe:
+		e.words = len(frame.Args(raw)) - 1
+	case command.Auth, command.Hello, command.Select:
+		if !c.state.multi {
+			l.identify(c, e, cmd, raw)
+		}
+	case command.Client:
+		c.state.sticky = true
+	}
+}
+
+// endsCounting reports whether a command makes it impossible to tell which reply
+// belongs to which request.
+func (l *loop) endsCounting(c *client, cmd *command.Command, raw []byte) bool {
+	switch cmd.Kind {
+	case command.Stream, command.Script:
+		return true
+	case command.Subscribe:
+		return c.state.multi
+	case command.Client:
+		args := frame.Args(raw)
+		return len(args) > 1 && bytes.EqualFold(args[1], []byte("reply"))
+	}
+	return false
+}
+
+// remember keeps a transaction, for the case that it must begin anew.
+func (l *loop) remember(c *client, cmd *command.Command, raw []byte) {
+	switch {
+	case cmd.Kind == command.Multi && !c.state.multi && c.transaction == nil:
+		c.transaction = []byte{}
+	case c.transaction == nil:
+		return
+	}
+	if c.transaction = append(c.transaction, raw...); len(c.transaction) > maxTransaction || raw == nil {
+		c.transaction = nil
+	}
+}
+
+// own queues a request of the proxy itself.
+func (l *loop) own(b *backend, f fate, then func(*loop, *backend, []byte), args ...string) {
+	words := make([][]byte, len(args))
+	for i, arg := range args {
+		words[i] = []byte(arg)
+	}
+	size := len(b.out)
+	b.out = frame.Append(b.out, words...)
+	e := b.ring.push()
+	*e = entry{at: l.ns, n: 1, size: len(b.out) - size, fate: f, then: then}
+	l.outgone++
+	l.dirt(b)
+}
+
+// unpin gives a client's backend back, as soon as the server keeps nothing for it.
+func (l *loop) unpin(c *client) {
+	if !c.state.multi {
+		c.transaction = nil
+	}
+	b := c.pin
+	if !c.state.clean() || c.stream != nil {
+		if b.server.deposed {
+			l.losePin(c)
+		}
+		return
+	}
+	c.pin, c.lane, b.owner = nil, nil, nil
+	l.giveBack(b)
+}
+
+// abandon takes a backend from a client that has left it in any state.
+func (l *loop) abandon(b *backend) {
+	dirty, raw := !b.owner.state.clean(), b.owner.state.raw || b.owner.stream != nil
+	b.owner = nil
+	if raw || b.ring.count > 0 || b.gone || b.server.deposed {
+		l.shut(b)
+		return
+	}
+	if !dirty {
+		l.giveBack(b)
+		return
+	}
+	l.own(b, capture, func(l *loop, b *backend, reply []byte) {
+		if string(reply) != "+RESET\r\n" {
+			l.shut(b)
+			return
+		}
+		b.ident = nil
+		l.giveBack(b)
+	}, "RESET")
+}
+
+func nullOf(c *client) string {
+	if c.ident.proto == 3 {
+		return "_"
+	}
+	return "*-1"
+}
+
+// watchFailed answers EXEC for a client whose WATCH went with the old master:
+// as if a watched key had changed.
+func (l *loop) watchFailed(c *client) bool {
+	if c.outstanding > 0 {
+		c.wait = waitReplies
+		return false
+	}
+	l.abandon(c.pin)
+	c.pin, c.lane, c.transaction, c.state = nil, nil, nil, pinState{}
+	l.say(c, nullOf(c))
+	return true
+}
+
+const lostText = "-MASTERDOWN the transaction was lost with the master that it began on"
+
+// lostTransaction answers for a client whose MULTI went with the old master.
+func (l *loop) lostTransaction(c *client, cmd *command.Command) bool {
+	text := lostText
+	switch cmd.Kind {
+	case command.Exec:
+		text = "-EXECABORT Transaction discarded because the master that it began on is gone"
+	case command.Discard, command.Reset:
+		text = "+OK"
+	}
+	if !l.answer(c, text) {
+		return false
+	}
+	if cmd.Kind == command.Exec || cmd.Kind == command.Discard || cmd.Kind == command.Reset {
+		c.state = pinState{}
+	}
+	return true
+}
