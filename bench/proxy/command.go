@@ -159,7 +159,7 @@ func parse(args []string, usage io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench proxy", flag.ContinueOnError)
 	flags.SetOutput(usage)
 	flags.StringVar(&o.rsm, "rsm", "../bin/rsm", "the rsm `binary`")
-	flags.StringVar(&o.rsmCommand, "rsm-command", "{rsm} proxy --config {config}", "the `command` that runs rsm's proxy; {rsm}, {config}, {listen} and {redis} are filled in")
+	flags.StringVar(&o.rsmCommand, "rsm-command", "{rsm} proxy {config}", "the `command` that runs the proxy that is measured as rsm; {rsm}, {config} (a spec), {listen} and {redis} are filled in")
 	flags.StringVar(&o.rsmAddr, "rsm-addr", "", "measure the proxy that already listens at this `address` as rsm")
 	flags.IntVar(&o.rsmPID, "rsm-pid", 0, "with -rsm-addr, the `pid` whose CPU time counts")
 	flags.StringVar(&o.report, "report", "", "the Markdown `file` whose proxy section to rewrite; empty writes none")

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"syscall"
@@ -108,38 +107,24 @@ func nutcrackerConfig(port, server int) string {
 `, masterName, port, server)
 }
 
-// proxyRole is the JSON of rsm's schema.ProxyRole, which rsm proxy --config
-// reads. Durations are nanoseconds.
-func proxyRole(port int, redis, sentinels []int) (string, error) {
-	type object = map[string]any
-	nodes := func(prefix string, ports []int) (list []object) {
+// spec declares a cluster with such ports in CUE, and, unless listen is 0, a
+// proxy before it.
+func spec(redis, sentinels []int, downAfter time.Duration, listen int) string {
+	var b strings.Builder
+	nodes := func(prefix string, ports []int) {
+		b.WriteString("\t\tnodes: {")
 		for i, port := range ports {
-			list = append(list, object{"Name": fmt.Sprint(prefix, i+1), "Host": "local", "Addr": endpoint(port)})
+			fmt.Fprintf(&b, "%s%d: port: %d, ", prefix, i+1, port)
 		}
-		return list
+		b.WriteString("}\n")
 	}
-	role := object{
-		"Proxy": object{
-			"Name": "p1", "Cluster": masterName, "Host": "local", "Hold": 10 * time.Second, "HoldMemory": 64 << 20,
-			"Fence": 10 * time.Second, "Threads": 1, "MaxClients": 20_000,
-			"Listeners": []object{{"Name": "main", "Addr": endpoint(port), "Read": "master", "Login": "client"}},
-		},
-		"Cluster": object{
-			"Name":  masterName,
-			"Redis": object{"Nodes": nodes("r", redis), "Seed": "r1"},
-			"Sentinel": object{"Nodes": nodes("s", sentinels), "Quorum": len(sentinels)/2 + 1, "DownAfter": crashDownAfter,
-				"FailoverTimeout": crashFailoverTimeout, "ParallelSyncs": 1},
-		},
+	fmt.Fprintf(&b, "package bench\n\nclusters: %s: {\n\tredis: {\n", masterName)
+	nodes("r", redis)
+	b.WriteString("\t\tconfig: {save: \"\", \"repl-diskless-sync-delay\": 0}\n\t\tseed: \"r1\"\n\t}\n\tsentinel: {\n")
+	nodes("s", sentinels)
+	fmt.Fprintf(&b, "\t\tquorum: 2\n\t\tdownAfter: %q\n\t\tfailoverTimeout: \"10s\"\n\t}\n}\n", downAfter)
+	if listen != 0 {
+		fmt.Fprintf(&b, "proxies: p1: {listeners: main: port: %d, maxClients: 20000}\n", listen)
 	}
-	text, err := json.MarshalIndent(role, "", "  ")
-	if err != nil {
-		return "", fmt.Errorf("write proxy role: %w", err)
-	}
-	return string(text) + "\n", nil
+	return b.String()
 }
-
-// The settings of the Sentinels whose failovers are measured.
-const (
-	crashDownAfter       = time.Second
-	crashFailoverTimeout = 10 * time.Second
-)

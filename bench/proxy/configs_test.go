@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,43 +12,23 @@ import (
 func TestSpecIsValid(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	rsm, spec := filepath.Join(dir, "rsm"), filepath.Join(dir, "spec.cue")
+	rsm, file := filepath.Join(dir, "rsm"), filepath.Join(dir, "spec.cue")
 	build := exec.Command("go", "build", "-buildvcs=false", "-o", rsm, "./cmd/rsm")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	if err := os.WriteFile(spec, []byte(failoverSpec([]int{1, 2, 3}, []int{4, 5, 6})), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(rsm, "validate", spec).CombinedOutput(); err != nil {
-		t.Errorf("validate: %v\n%s", err, out)
-	}
-}
-
-// TestProxyRole reads what rsm reads: field names of schema.ProxyRole.
-func TestProxyRole(t *testing.T) {
-	t.Parallel()
-	text, err := proxyRole(8889, []int{1, 2}, []int{3, 4, 5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var role struct {
-		Proxy struct {
-			Hold      int64
-			Listeners []struct{ Addr, Read, Login string }
+	for name, text := range map[string]string{
+		"without a proxy": spec([]int{1, 2, 3}, []int{4, 5, 6}, crashDownAfter, 0),
+		"with one":        spec([]int{1, 2, 3}, []int{4, 5, 6}, crashDownAfter, 7),
+		"of one server":   spec([]int{1}, []int{4, 5, 6}, calmDownAfter, 7),
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
 		}
-		Cluster struct {
-			Name            string
-			Redis, Sentinel struct{ Nodes []struct{ Name, Addr string } }
+		if out, err := exec.Command(rsm, "validate", file).CombinedOutput(); err != nil {
+			t.Errorf("validate a spec %s: %v\n%s", name, err, out)
 		}
-	}
-	if err := json.Unmarshal([]byte(text), &role); err != nil {
-		t.Fatal(err)
-	}
-	if len(role.Proxy.Listeners) != 1 || role.Proxy.Listeners[0].Addr != "127.0.0.1:8889" || role.Proxy.Hold != 10e9 ||
-		role.Cluster.Name != masterName || len(role.Cluster.Redis.Nodes) != 2 || role.Cluster.Sentinel.Nodes[2].Addr != "127.0.0.1:5" {
-		t.Errorf("role is %+v", role)
 	}
 }
 

@@ -8,14 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// deployed is a cluster of three redis-servers and three Sentinels that rsm
-// itself has started, with proxies before it.
+// deployed is a cluster of three redis-servers and three Sentinels that rsm apply
+// has started together with rsm's proxy; other proxies are before it, too.
 type deployed struct{ *bed }
 
 // deploy starts the cluster and the proxies. Whoever gets it calls remove.
@@ -25,7 +26,12 @@ func deploy(ctx context.Context, o options, dir string, proxies []string) (d dep
 		return deployed{}, err
 	}
 	d = deployed{b}
-	if err := os.WriteFile(d.spec(), []byte(failoverSpec(b.redis, b.sentinels)), 0o600); err != nil {
+	listen := 0
+	if slices.Contains(proxies, rsm) {
+		listen = b.ports.rsm
+		b.targets = append(b.targets, target{name: rsm, addr: endpoint(listen)})
+	}
+	if err := os.WriteFile(d.spec(), []byte(spec(b.redis, b.sentinels, crashDownAfter, listen)), 0o600); err != nil {
 		return deployed{}, fmt.Errorf("write spec: %w", err)
 	}
 	defer func() {
@@ -36,25 +42,8 @@ func deploy(ctx context.Context, o options, dir string, proxies []string) (d dep
 	if err := d.repair(ctx); err != nil {
 		return d, err
 	}
-	return d, b.startTargets(ctx, proxies)
-}
-
-// failoverSpec declares the cluster.
-func failoverSpec(redis, sentinels []int) string {
-	var b strings.Builder
-	nodes := func(prefix string, ports []int) {
-		b.WriteString("nodes: {")
-		for i, port := range ports {
-			fmt.Fprintf(&b, "%s%d: port: %d, ", prefix, i+1, port)
-		}
-		b.WriteString("}\n")
-	}
-	fmt.Fprintf(&b, "package bench\n\nclusters: %s: {\nredis: {\n", masterName)
-	nodes("r", redis)
-	b.WriteString("config: {save: \"\", \"repl-diskless-sync-delay\": 0}\nseed: \"r1\"\n}\nsentinel: {\n")
-	nodes("s", sentinels)
-	fmt.Fprintf(&b, "quorum: 2\ndownAfter: %q\nfailoverTimeout: %q\n}\n}\n", crashDownAfter, crashFailoverTimeout)
-	return b.String()
+	others := slices.DeleteFunc(slices.Clone(proxies), func(name string) bool { return name == rsm })
+	return d, b.startTargets(ctx, others)
 }
 
 func (d deployed) spec() string { return filepath.Join(d.dir, "spec.cue") }

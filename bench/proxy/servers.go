@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What is measured. direct is the server without a proxy.
@@ -23,6 +24,13 @@ var targetNames = []string{direct, haproxy, nutcracker, rsm}
 
 // masterName is the name of the master in the Sentinels and of the cluster.
 const masterName = "bench"
+
+// How long a server is silent before a Sentinel takes it for dead: where
+// failovers are measured, and where none should happen.
+const (
+	crashDownAfter = time.Second
+	calmDownAfter  = 5 * time.Second
+)
 
 // target is where a load goes.
 type target struct {
@@ -128,7 +136,11 @@ func (b *bed) startRedis(ctx context.Context) error {
 }
 
 func sentinelConfig(port, master int) string {
-	return fmt.Sprintf("bind 127.0.0.1\nport %d\nsentinel monitor %s 127.0.0.1 %d 2\n", port, masterName, master)
+	return fmt.Sprintf(`bind 127.0.0.1
+port %d
+sentinel monitor %[2]s 127.0.0.1 %d 2
+sentinel down-after-milliseconds %[2]s %d
+`, port, masterName, master, calmDownAfter.Milliseconds())
 }
 
 // startTarget starts one proxy and returns how to reach it.
@@ -145,21 +157,20 @@ func (b *bed) startTarget(ctx context.Context, name string) (target, error) {
 	if b.o.rsmAddr != "" {
 		return target{name: name, addr: b.o.rsmAddr, pid: pid(b.o.rsmPID)}, nil
 	}
-	role, err := proxyRole(b.ports.rsm, b.redis, b.sentinels)
-	if err != nil {
-		return target{}, err
-	}
 	fill := strings.NewReplacer("{rsm}", b.o.rsm, "{listen}", endpoint(b.ports.rsm), "{redis}", endpoint(b.redis[0]))
 	argv := strings.Fields(b.o.rsmCommand)
 	for i := range argv {
 		argv[i] = fill.Replace(argv[i])
 	}
-	return b.startProxy(ctx, name, b.ports.rsm, role, argv...)
+	return b.startProxy(ctx, name, b.ports.rsm, spec(b.redis, b.sentinels, calmDownAfter, b.ports.rsm), argv...)
 }
 
 // startProxy writes a configuration file and runs a program that reads it.
 func (b *bed) startProxy(ctx context.Context, name string, port int, config string, argv ...string) (target, error) {
 	path := filepath.Join(b.dir, name+".conf")
+	if name == rsm {
+		path = filepath.Join(b.dir, name+".cue") // a spec's files are known by their end
+	}
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return target{}, fmt.Errorf("write configuration: %w", err)
 	}
