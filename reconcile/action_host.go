@@ -25,6 +25,8 @@ type StartRole struct {
 	// Drops means that the role's data on disk is lost when it syncs: a copy of the
 	// files is kept first.
 	Drops bool `json:"drops,omitempty"`
+	// Proxy is what the configuration file of a proxy holds, nil for servers.
+	Proxy *schema.ProxyRole `json:"proxy,omitempty"`
 }
 
 // Subject is the role.
@@ -40,6 +42,9 @@ func (a StartRole) Impact() Impact {
 
 // Done tells whether it answers.
 func (a StartRole) Done(s *State) bool {
+	if r := s.Proxies[a.Role.Name]; r != nil && a.Role.Kind == KindProxy {
+		return r.runs(*a.Proxy)
+	}
 	if a.Role.Kind == KindSentinel {
 		return s.Sentinels[a.Role.Name] != nil && s.Sentinels[a.Role.Name].Reach == Up
 	}
@@ -50,6 +55,9 @@ func (a StartRole) Done(s *State) bool {
 // String is the line in a plan.
 func (a StartRole) String() string {
 	switch {
+	case a.Role.Kind == KindProxy:
+		text, _ := a.startProxy()
+		return text
 	case a.Role.Kind == KindSentinel:
 		return fmt.Sprintf("start sentinel on %s", a.Role.Addr)
 	case a.Follow == "":
@@ -64,6 +72,10 @@ func (a StartRole) String() string {
 
 func (a StartRole) onHost() []string {
 	dir := "clusters/" + a.Role.Cluster + "/" + a.Role.Name
+	if a.Role.Kind == KindProxy {
+		_, lines := a.startProxy()
+		return lines
+	}
 	if a.Role.Kind == KindSentinel {
 		return []string{"exec redis-sentinel " + dir + "/sentinel.conf"}
 	}
@@ -104,6 +116,9 @@ func (a StopRole) Done(s *State) bool {
 	if r := s.Sentinels[a.Role.Name]; r != nil {
 		return r.Reach == Down
 	}
+	if r := s.Proxies[a.Role.Name]; r != nil {
+		return !r.Process.Running
+	}
 	return !slices.ContainsFunc(s.Surplus, func(r SurplusRole) bool { return r.Name == a.Role.Name && r.Running })
 }
 
@@ -115,6 +130,9 @@ func (a StopRole) String() string {
 func (a StopRole) onHost() []string {
 	if a.NoSave {
 		return []string{"SIGKILL, so that its empty data set does not replace a file"}
+	}
+	if a.Role.Kind == KindProxy {
+		return []string{"SIGTERM, and wait until it has answered what was asked and ended"}
 	}
 	return []string{"SIGTERM, and wait until it has saved and ended"}
 }

@@ -3,13 +3,19 @@ package reconcile
 import "rsm/schema"
 
 // NewDestroy makes the plan that stops everything that rsm started for a
-// cluster: the Sentinels first, so that they do not fail over, then the replicas,
-// the master last, which has all the data to save. Nothing on disk is removed.
+// cluster: the proxies first, whose clients then stop writing, the Sentinels, so
+// that they do not fail over, then the replicas, the master last, which has all
+// the data to save. Nothing on disk is removed.
 func NewDestroy(c *schema.Cluster, s *State) *Plan {
 	plan := &Plan{Cluster: c.Name, Epoch: s.Epoch(), Fingerprint: Fingerprint(s), Master: masterOf(s),
 		Leader: leader(s), Steps: []Step{}, Held: []Held{}, Drift: []Drift{}, Destroy: true}
 	stop := func(ref RoleRef) {
 		plan.Steps = append(plan.Steps, Step{Phase: PhaseDestroy, Action: StopRole{Role: ref, Reason: "destroy", Risk: ImpactRestart}})
+	}
+	for _, name := range names(s.Proxies) {
+		if r := s.Proxies[name]; r.Process.Running {
+			stop(RoleRef{Cluster: c.Name, Name: name, Kind: KindProxy, Addr: r.Addr})
+		}
 	}
 	for _, name := range names(s.Sentinels) {
 		if s.Sentinels[name].Process.Running {

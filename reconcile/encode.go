@@ -12,6 +12,7 @@ import (
 var kinds = map[string]Action{
 	"start-role":     StartRole{},
 	"stop-role":      StopRole{},
+	"reload-role":    ReloadRole{},
 	"config-set":     ConfigSet{},
 	"replicate":      Replicate{},
 	"promote":        Promote{},

@@ -9,7 +9,7 @@ import (
 
 // Fingerprint digests what a plan depends on: who is reachable, which role and
 // master everybody has, which process it is, the Sentinels' knowledge, and the
-// managed settings. What moves by itself (offsets, keys, uptime) is not in it.
+// managed settings, also those of proxies. What moves by itself (offsets, keys, uptime) is not in it.
 func Fingerprint(s *State) string {
 	h := sha256.New()
 	for _, name := range names(s.Redis) {
@@ -22,6 +22,10 @@ func Fingerprint(s *State) string {
 	}
 	for _, name := range names(s.Sentinels) {
 		printSentinel(h, name, s.Sentinels[name])
+	}
+	for _, name := range names(s.Proxies) {
+		r := s.Proxies[name]
+		fmt.Fprintln(h, name, r.Addr, r.Reach, r.Digest, r.Refused, r.Process.Running, r.Process.Foreign)
 	}
 	for _, r := range s.Surplus {
 		fmt.Fprintln(h, r.Name, r.Kind, r.Addr, r.Running)

@@ -14,8 +14,12 @@ import (
 // not pass, a start or a sync always succeeds, and Sentinels gossip at once.
 
 func (a StartRole) apply(s *State) {
-	if a.Role.Kind == KindSentinel {
+	switch a.Role.Kind {
+	case KindSentinel:
 		s.Sentinels[a.Role.Name].start()
+		return
+	case KindProxy:
+		s.Proxies[a.Role.Name].start(*a.Proxy)
 		return
 	}
 	r := s.Redis[a.Role.Name]
@@ -72,6 +76,9 @@ func (a StopRole) apply(s *State) {
 	}
 	if r := s.Sentinels[a.Role.Name]; r != nil {
 		r.Reach, r.Process.Running = Down, false
+	}
+	if r := s.Proxies[a.Role.Name]; r != nil {
+		r.stop()
 	}
 	s.Surplus = slices.DeleteFunc(s.Surplus, func(r SurplusRole) bool { return r.Name == a.Role.Name })
 	for _, r := range s.Sentinels {

@@ -208,6 +208,10 @@ func (d *decision) whyDown(name string) string {
 		process = r.Process
 	} else if r := d.s.Sentinels[name]; r != nil {
 		process = r.Process
+	} else if r := d.s.Proxies[name]; r != nil {
+		if process = r.Process; process.Local {
+			return "it is down, and is started as soon as it is clear who leads"
+		}
 	}
 	if !process.Local {
 		return "it is down, and its host is not this machine: start it there"

@@ -75,6 +75,7 @@ const (
 	PhaseSync      Phase = "sync"      // wait until they are in sync
 	PhaseSentinel  Phase = "sentinel"  // Sentinels, one at a time
 	PhaseHandover  Phase = "handover"  // the master hands over, see NewHandover
+	PhaseProxy     Phase = "proxy"     // what clients connect to
 	PhasePublish   Phase = "publish"   // registration
 	PhasePrune     Phase = "prune"     // remove surplus, only when allowed
 	PhaseDestroy   Phase = "destroy"   // take everything down, see NewDestroy
@@ -184,6 +185,7 @@ func decide(c *schema.Cluster, s *State, allow Allow) *decision {
 		{PhaseReplicate, d.replicate},
 		{PhaseSync, d.sync},
 		{PhaseSentinel, d.sentinels},
+		{PhaseProxy, d.proxies},
 		{PhasePublish, d.publish},
 		{PhasePrune, d.prune},
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,9 @@ func TestPlansOfRandomStates(t *testing.T) {
 	for _, n := range caseSeeds() {
 		w := newWorld(n)
 		plan := NewPlan(w.c, w.s, w.allow)
+		if n%4 == 0 {
+			w.proxiesDoNotCount(plan)
+		}
 		for _, step := range plan.Steps {
 			w.perform(step.Action)
 		}
@@ -84,7 +88,7 @@ type world struct {
 
 func newWorld(n uint64) *world {
 	r := rand.New(rand.NewPCG(n, 42))
-	w := &world{c: testCluster(1+r.IntN(4), 1+r.IntN(5)), r: r, allow: Allow{}, clock: time.Unix(0, 0)}
+	w := &world{c: withProxies(testCluster(1+r.IntN(4), 1+r.IntN(5)), r.IntN(3)), r: r, allow: Allow{}, clock: time.Unix(0, 0)}
 	w.s = absent(w.c)
 	if r.IntN(5) > 0 {
 		w.s = healthy(w.c)
@@ -262,6 +266,16 @@ func (w *world) nothingUnasked(before *State, action Action) {
 		if r := before.Redis[a.Node]; a.Key == "replica-read-only" && r.Role == Replica && r.Clients > 0 && !w.allow.Has(AllowClients, "") {
 			w.failf("%s was taken from its clients unasked", a.Node)
 		}
+	}
+}
+
+// proxiesDoNotCount: without the proxies, the same is done to the servers.
+func (w *world) proxiesDoNotCount(plan *Plan) {
+	bare, alone := *w.c, w.s.Clone()
+	bare.Proxies, alone.Proxies = nil, nil
+	servers := slices.DeleteFunc(slices.Clone(plan.Steps), func(s Step) bool { return s.Phase == PhaseProxy })
+	if want := texts(NewPlan(&bare, alone, w.allow).Steps); texts(servers) != want {
+		w.failf("with proxies: %s\nwithout: %s", texts(servers), want)
 	}
 }
 

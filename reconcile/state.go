@@ -37,6 +37,7 @@ type Kind string
 const (
 	KindRedis    Kind = "redis"
 	KindSentinel Kind = "sentinel"
+	KindProxy    Kind = "proxy"
 )
 
 // Presence is a three-valued yes or no.
@@ -49,12 +50,13 @@ const (
 	Maybe Presence = "maybe"
 )
 
-// State is what was seen of one cluster. It holds an entry for every node and
-// Sentinel of the spec.
+// State is what was seen of one cluster. It holds an entry for every node,
+// Sentinel and proxy of the spec.
 type State struct {
 	Cluster   string                    `json:"cluster"`
 	Redis     map[string]*RedisState    `json:"redis"`
 	Sentinels map[string]*SentinelState `json:"sentinels"`
+	Proxies   map[string]*ProxyState    `json:"proxies,omitempty"`
 	// Surplus are roles that rsm started for this cluster and that the spec no
 	// longer names.
 	Surplus []SurplusRole `json:"surplus,omitempty"`
@@ -265,6 +267,11 @@ func (s *State) Clone() *State {
 		n.Replicas = slices.Clone(r.Replicas)
 		n.Peers = slices.Clone(r.Peers)
 		c.Sentinels[name] = &n
+	}
+	c.Proxies = make(map[string]*ProxyState, len(s.Proxies))
+	for name, r := range s.Proxies {
+		n := *r
+		c.Proxies[name] = &n
 	}
 	c.Surplus = slices.Clone(s.Surplus)
 	if s.Record != nil {

@@ -95,3 +95,31 @@ func (p *stateText) flags(kind string, addr schema.Addr) []string {
 	}
 	return []string{kind}
 }
+
+// proxy reads what is seen of a proxy: with maxclients it runs with that setting
+// instead of the spec's, with blind nothing is known of its settings.
+func (p *stateText) proxy(r *ProxyState, w words) {
+	role, _ := p.c.ProxyRole(r.Name)
+	want := role.Digest()
+	process(&r.Process, w)
+	switch {
+	case w.flag("down"):
+	case w.flag("unknown"):
+		r.Reach, r.Why = Unknown, w.text("why", "no answer in 3s")
+	case w.flag("up"):
+		role.Proxy.MaxClients = int(w.number("maxclients", int64(role.Proxy.MaxClients)))
+		r.start(role)
+		r.Process.PID = int(w.number("pid", 0))
+		if w.flag("blind") {
+			r.Role, r.Digest = nil, "d"
+		}
+	default:
+		panic(r.Name + " is not up, down or unknown")
+	}
+	if !r.Process.Local {
+		r.Loaded = Loaded{}
+	}
+	if refusal := w.text("refused", ""); refusal != "" {
+		r.Refused, r.Refusal = want, refusal
+	}
+}

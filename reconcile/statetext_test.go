@@ -19,6 +19,8 @@ import (
 //	s4 down remembers=r1 epoch=1
 //	s3 unknown why="no answer in 3s"
 //	record master=r1 epoch=1
+//	p1 up
+//	p2 up maxclients=5 refused="no such file"
 //	surplus r4 redis 127.0.0.1:7004
 //
 // What is left out is as on a healthy cluster: replicas follow the first master
@@ -128,6 +130,8 @@ func (p *stateText) line(name string, fields []string) {
 		return
 	case p.s.Sentinels[name] != nil:
 		p.sentinel(p.s.Sentinels[name], w)
+	case p.s.Proxies[name] != nil:
+		p.proxy(p.s.Proxies[name], w)
 	default:
 		panic(name + " is not in the spec")
 	}

@@ -30,7 +30,7 @@ func testCluster(n, m int) *schema.Cluster {
 
 // absent is the state of a cluster of which nothing runs and nothing is on disk.
 func absent(c *schema.Cluster) *State {
-	s := &State{Cluster: c.Name, Redis: map[string]*RedisState{}, Sentinels: map[string]*SentinelState{}}
+	s := &State{Cluster: c.Name, Redis: map[string]*RedisState{}, Sentinels: map[string]*SentinelState{}, Proxies: map[string]*ProxyState{}}
 	for _, n := range c.Redis.Nodes {
 		s.Redis[n.Name] = &RedisState{Name: n.Name, Addr: n.Addr, Reach: Down, Priority: n.Priority, SecondOffset: -1,
 			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
@@ -39,7 +39,19 @@ func absent(c *schema.Cluster) *State {
 		s.Sentinels[n.Name] = &SentinelState{Name: n.Name, Addr: n.Addr, Reach: Down, MyID: "id-" + n.Name,
 			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
 	}
+	for _, p := range c.Proxies {
+		s.Proxies[p.Name] = &ProxyState{Name: p.Name, Addr: p.Addr(), Reach: Down, Process: Process{Local: true}}
+	}
 	return s
+}
+
+// withProxies adds n proxies p1… to a cluster.
+func withProxies(c *schema.Cluster, n int) *schema.Cluster {
+	for i := range n {
+		c.Proxies = append(c.Proxies, schema.Proxy{Name: fmt.Sprintf("p%d", i+1), Cluster: c.Name, Host: "local", Address: "127.0.0.1",
+			Listeners: []schema.Listener{{Name: "main", Addr: schema.NewAddr("127.0.0.1", 9001+i)}}})
+	}
+	return c
 }
 
 // healthy is the state in which the cluster is what the spec says, r1 leading.
@@ -161,6 +173,37 @@ var faults = []struct {
 	{"record", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		s.Record = &Registration{Cluster: s.Cluster, Master: pickRedis(r, s).Addr}
 	}},
+	{"kill proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) { onProxy(r, s, (*ProxyState).stop) }},
+	{"hang proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) { p.Reach, p.Why = Unknown, "timeout" })
+	}},
+	{"other settings", func(r *rand.Rand, c *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) {
+			role, _ := c.ProxyRole(p.Name)
+			role.Proxy.MaxClients++
+			p.Process.Foreign = ""
+			p.start(role)
+		})
+	}},
+	{"refused settings", func(r *rand.Rand, c *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) {
+			role, _ := c.ProxyRole(p.Name)
+			p.Refused, p.Refusal, p.Digest, p.Role = role.Digest(), "no", "other", nil
+		})
+	}},
+	{"proxy port taken", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) {
+			if p.stop(); p.Process.Local {
+				p.Reach, p.Process.Foreign = Unknown, "nginx (pid 812)"
+			}
+		})
+	}},
+	{"remote proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) { p.Process, p.Loaded = Process{}, Loaded{} })
+	}},
+	{"surplus proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		s.Surplus = append(s.Surplus, SurplusRole{Name: fmt.Sprint("gone", r.IntN(9)), Kind: KindProxy, Addr: "127.0.0.1:9998", Running: true})
+	}},
 	{"long ago", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
 		for _, n := range s.Redis {
 			n.LinkDown = time.Hour
@@ -171,6 +214,12 @@ var faults = []struct {
 func pickRedis(r *rand.Rand, s *State) *RedisState {
 	list := names(s.Redis)
 	return s.Redis[list[r.IntN(len(list))]]
+}
+
+func onProxy(r *rand.Rand, s *State, do func(*ProxyState)) {
+	if list := names(s.Proxies); len(list) > 0 {
+		do(s.Proxies[list[r.IntN(len(list))]])
+	}
 }
 
 func pickSentinel(r *rand.Rand, s *State) *SentinelState {

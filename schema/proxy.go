@@ -138,6 +138,25 @@ func (p Proxy) Addr() Addr {
 	return NewAddr(p.Address, 0)
 }
 
+// Addrs are all TCP addresses that the proxy listens on.
+func (p Proxy) Addrs() []Addr { return p.addrs(true) }
+
+// Owned are those that it shares with no other proxy.
+func (p Proxy) Owned() []Addr { return p.addrs(false) }
+
+func (p Proxy) addrs(shared bool) []Addr {
+	var list []Addr
+	for _, l := range p.Listeners {
+		if l.Addr != "" && (shared || !l.ReusePort) {
+			list = append(list, l.Addr)
+		}
+	}
+	if p.Admin != "" {
+		list = append(list, p.Admin)
+	}
+	return list
+}
+
 // Listener returns the named listener.
 func (p Proxy) Listener(name string) (Listener, bool) {
 	i := slices.IndexFunc(p.Listeners, func(l Listener) bool { return l.Name == name })

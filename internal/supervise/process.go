@@ -106,6 +106,14 @@ func end(ctx context.Context, r Record, sig os.Signal, grace time.Duration) erro
 	return nil
 }
 
+// Signal sends the signal; a process that has ended is no error.
+func Signal(r Record, sig os.Signal) error {
+	if err := signal(r, sig); err != nil {
+		return fmt.Errorf("signal process %d: %w", r.PID, err)
+	}
+	return nil
+}
+
 // signal signals the process and no other. os.FindProcess opens a pidfd, which
 // keeps naming the process that had the pid at that moment; once the start time
 // is verified behind it, a pid that is recycled later cannot be hit. Kernels

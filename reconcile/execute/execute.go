@@ -47,12 +47,14 @@ type Host interface {
 	Files
 }
 
-// Roles starts and stops role processes on this machine.
+// Roles starts, stops and reloads role processes on this machine.
 type Roles interface {
 	// Start writes the role's configuration and starts its process.
 	Start(ctx context.Context, action reconcile.StartRole) error
 	// Stop ends the role's process; its data stays.
 	Stop(ctx context.Context, action reconcile.StopRole) error
+	// Reload gives the role's process its new settings while it runs.
+	Reload(ctx context.Context, action reconcile.ReloadRole) error
 }
 
 // Files writes what rsm keeps on this machine's disk.
@@ -79,7 +81,7 @@ func (e *Executor) Do(ctx context.Context, action reconcile.Action) error {
 		return e.handover(ctx, a)
 	case reconcile.WaitSync, reconcile.WaitFailover, reconcile.WaitGossip, reconcile.WaitKnown:
 		return nil
-	case reconcile.StartRole, reconcile.StopRole, reconcile.Publish, reconcile.Snapshot:
+	case reconcile.StartRole, reconcile.StopRole, reconcile.ReloadRole, reconcile.Publish, reconcile.Snapshot:
 		return e.onHost(ctx, a)
 	}
 	return fmt.Errorf("do %T: unknown action", action)
@@ -95,6 +97,8 @@ func (e *Executor) onHost(ctx context.Context, action reconcile.Action) error {
 		return e.Host.Start(ctx, a)
 	case reconcile.StopRole:
 		return e.Host.Stop(ctx, a)
+	case reconcile.ReloadRole:
+		return e.Host.Reload(ctx, a)
 	case reconcile.Publish:
 		return e.Host.Publish(a.Registration)
 	case reconcile.Snapshot:

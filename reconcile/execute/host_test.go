@@ -32,6 +32,11 @@ func (m *machine) Stop(_ context.Context, a reconcile.StopRole) error {
 	return m.err
 }
 
+func (m *machine) Reload(_ context.Context, a reconcile.ReloadRole) error {
+	m.calls = append(m.calls, "reload "+a.Role.Name)
+	return m.err
+}
+
 func (m *machine) Publish(r reconcile.Registration) error {
 	m.calls = append(m.calls, "publish "+r.Cluster)
 	return m.err
@@ -52,6 +57,7 @@ func TestHostActions(t *testing.T) {
 	actions := map[string]reconcile.Action{
 		"start r1":      reconcile.StartRole{Role: reconcile.RoleRef{Name: "r1"}},
 		"stop r1":       reconcile.StopRole{Role: reconcile.RoleRef{Name: "r1"}},
+		"reload p1":     reconcile.ReloadRole{Role: reconcile.RoleRef{Name: "p1"}},
 		"publish cache": reconcile.Publish{Registration: reconcile.Registration{Cluster: "cache"}},
 	}
 	for want, action := range actions {

@@ -1,7 +1,7 @@
 // Package host does what needs a machine: it renders configuration files,
 // starts and stops role processes, and keeps rsm's state directory. It starts
-// redis-server and redis-sentinel on this machine only; a role whose address
-// belongs to another machine is not Local and only observed.
+// redis-server, redis-sentinel and proxies on this machine only; a role whose
+// address belongs to another machine is not Local and only observed.
 //
 // The state directory, directories 0700 and files 0600, as passwords stand in
 // the configuration files:
@@ -10,6 +10,8 @@
 //	clusters/<cluster>/registration.json      what Publish wrote
 //	clusters/<cluster>/<role>/role.json       the process and what rsm manages
 //	clusters/<cluster>/<role>/redis.conf      or sentinel.conf, co-owned by Redis
+//	clusters/<cluster>/<role>/proxy.json      what a proxy is told, see schema.ProxyRole
+//	clusters/<cluster>/<role>/proxy.loaded    what it runs with, see WriteLoaded
 //	clusters/<cluster>/<role>/data/           RDB and AOF files
 //	clusters/<cluster>/<role>/log             stdout and stderr
 //	copies/<cluster>/<node>-<replid>-<time>.rdb  data sets that were dropped
@@ -42,6 +44,9 @@ type Host struct {
 	Log *slog.Logger
 	// LookPath finds a binary; nil means exec.LookPath.
 	LookPath func(name string) (string, error)
+	// Executable is the rsm binary that proxies run; empty means the one that runs
+	// this.
+	Executable string
 	// StopGrace is how long a server may take to save and exit; 0 means 20 s.
 	StopGrace time.Duration
 	// Now is the clock; nil means time.Now.
@@ -104,8 +109,11 @@ func (h *Host) roleDir(ref reconcile.RoleRef, names ...string) string {
 
 // confPath is the role's configuration file, by which Adopt knows its process.
 func (h *Host) confPath(ref reconcile.RoleRef) string {
-	if ref.Kind == reconcile.KindSentinel {
+	switch ref.Kind {
+	case reconcile.KindSentinel:
 		return h.roleDir(ref, "sentinel.conf")
+	case reconcile.KindProxy:
+		return h.roleDir(ref, "proxy.json")
 	}
 	return h.roleDir(ref, "redis.conf")
 }

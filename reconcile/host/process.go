@@ -39,9 +39,12 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 	if err != nil {
 		h.log().Warn("read role", "role", ref.Name, "error", err)
 	}
+	if ref.Kind == reconcile.KindProxy && !supervise.Alive(r.Process) {
+		r.Process = h.findProxy(ref)
+	}
 	if supervise.Alive(r.Process) {
 		p.Running, p.PID = true, r.Process.PID
-		if r.Addr != ref.Addr {
+		if r.Addr != ref.Addr && ref.Kind != reconcile.KindProxy {
 			p.Elsewhere = r.Addr
 		}
 		return p
@@ -50,6 +53,9 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 		p.Memory = h.memory(ref)
 	}
 	p.Foreign = foreign(ref)
+	if ref.Kind == reconcile.KindProxy {
+		return p // its binary is rsm itself
+	}
 	p.Binary, err = h.binary(ctx, ref.Kind)
 	if err != nil {
 		p.BinaryErr = err.Error()

@@ -33,6 +33,9 @@ func (h *Host) Start(ctx context.Context, a reconcile.StartRole) error {
 }
 
 func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
+	if a.Role.Kind == reconcile.KindProxy {
+		return h.startProxy(ctx, a)
+	}
 	l, err := h.mayStart(a)
 	if err != nil {
 		return err
@@ -49,11 +52,7 @@ func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
 	if l.role.Managed, err = h.writeConfig(a, l.passwords, l.role.Managed); err != nil {
 		return err
 	}
-	// Before the process, so that what is managed is known even if rsm ends now.
-	l.role.RoleRef, l.role.Process = a.Role, supervise.Record{}
-	if err := h.writeRole(l.role); err != nil {
-		return err
-	}
+	l.role.RoleRef, l.role.Process, l.env = a.Role, supervise.Record{}, childEnv()
 	return h.launch(ctx, l)
 }
 
@@ -61,29 +60,44 @@ func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
 type launch struct {
 	role      role
 	binary    string
+	env       []string
 	config    map[string]string
 	passwords passwords
 }
 
-// launch starts the process and records it.
+// launch starts the server and waits until it listens.
 func (h *Host) launch(ctx context.Context, l launch) error {
-	ref, log := l.role.RoleRef, h.roleDir(l.role.RoleRef, "log")
-	logFrom := fileSize(log)
-	record, exited, err := supervise.Start(supervise.Command{Path: l.binary, Args: []string{h.confPath(ref)},
-		Dir: h.roleDir(ref), Env: childEnv(), Log: log})
+	ref := l.role.RoleRef
+	logFrom := fileSize(h.roleDir(ref, "log"))
+	exited, err := h.run(ctx, &l, h.confPath(ref))
 	if err != nil {
 		return err
+	}
+	if err := h.listens(ctx, ref, l.role.Process, exited); err != nil {
+		return fmt.Errorf("%w: %s", err, l.passwords.redact(h.lastWords(ref, logFrom)))
+	}
+	return ctx.Err()
+}
+
+// run starts the process and records it.
+func (h *Host) run(ctx context.Context, l *launch, args ...string) (exited <-chan error, err error) {
+	ref := l.role.RoleRef
+	// Before the process, so that what is managed is known even if rsm ends now.
+	if err := h.writeRole(l.role); err != nil {
+		return nil, err
+	}
+	record, exited, err := supervise.Start(supervise.Command{Path: l.binary, Args: args,
+		Dir: h.roleDir(ref), Env: l.env, Log: h.roleDir(ref, "log")})
+	if err != nil {
+		return nil, err
 	}
 	l.role.Process = record
 	if err := h.writeRole(l.role); err != nil {
 		// A process that nobody knows of must not stay.
-		return errors.Join(err, supervise.Kill(context.WithoutCancel(ctx), record))
+		return nil, errors.Join(err, supervise.Kill(context.WithoutCancel(ctx), record))
 	}
 	h.log().Info("start role", "role", ref.Name, "addr", string(ref.Addr), "pid", record.PID)
-	if err := h.listens(ctx, ref, record, exited); err != nil {
-		return fmt.Errorf("%w: %s", err, l.passwords.redact(h.lastWords(ref, logFrom)))
-	}
-	return ctx.Err()
+	return exited, nil
 }
 
 // mayStart checks everything that can be checked before anything is touched.

@@ -26,9 +26,12 @@ func (h *Host) Stop(ctx context.Context, a reconcile.StopRole) error {
 	if !supervise.Alive(r.Process) {
 		return nil
 	}
-	if a.NoSave {
+	switch {
+	case a.NoSave:
 		err = supervise.Kill(ctx, r.Process)
-	} else {
+	case r.Kind == reconcile.KindProxy: // once, as a second signal would end it without a drain
+		err = supervise.Stop(ctx, r.Process, h.stopGrace())
+	default:
 		err = h.terminate(ctx, r)
 	}
 	if err != nil {

@@ -25,6 +25,7 @@ type machine struct {
 	bad      map[string]string
 	checkErr error
 	kept     string
+	loaded   reconcile.Loaded
 	record   *reconcile.Registration
 	err      error
 
@@ -55,6 +56,8 @@ func (m *machine) Adopt(role reconcile.RoleRef, configFile string, pid int) bool
 	*m.local[role.Addr] = reconcile.Process{Local: true, Running: true, PID: pid}
 	return true
 }
+
+func (m *machine) Loaded(reconcile.RoleRef) reconcile.Loaded { return m.loaded }
 
 func (m *machine) CheckConfig(_ context.Context, config map[string]string) (map[string]string, error) {
 	m.note("check %d", len(config))

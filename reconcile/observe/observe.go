@@ -66,6 +66,8 @@ type Processes interface {
 	// Adopt takes over a running server whose record was lost, if configFile is
 	// the role's own configuration, and reports whether it did.
 	Adopt(role reconcile.RoleRef, configFile string, pid int) bool
+	// Loaded tells what settings the process of a proxy runs with.
+	Loaded(role reconcile.RoleRef) reconcile.Loaded
 }
 
 // Files knows what lies on this machine's disk: programs and data.
@@ -101,6 +103,7 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		Cluster:   cluster.Name,
 		Redis:     make(map[string]*reconcile.RedisState, len(cluster.Redis.Nodes)),
 		Sentinels: make(map[string]*reconcile.SentinelState, len(cluster.Sentinel.Nodes)),
+		Proxies:   make(map[string]*reconcile.ProxyState, len(cluster.Proxies)),
 	}
 	if o.Host != nil { // first, as it tells what else to ask the servers
 		if state.Record, err = o.Host.Record(cluster.Name); err != nil {
@@ -118,6 +121,11 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		s := &reconcile.SentinelState{Name: node.Name, Addr: node.Addr}
 		state.Sentinels[node.Name] = s
 		wg.Go(func() { o.slot(func() { p.sentinel(ctx, s) }) })
+	}
+	for _, proxy := range cluster.Proxies {
+		r := &reconcile.ProxyState{Name: proxy.Name, Addr: proxy.Addr()}
+		state.Proxies[proxy.Name] = r
+		wg.Go(func() { o.slot(func() { p.proxy(ctx, proxy, r) }) })
 	}
 	wg.Wait()
 	if err := ended(ctx); err != nil { // what the probes saw is of the caller's haste, not of the servers
@@ -169,11 +177,7 @@ func (o *Observer) timeout() time.Duration {
 }
 
 func (o *Observer) dial(ctx context.Context, addr schema.Addr) (net.Conn, error) {
-	if o.Dial != nil {
-		return o.Dial(ctx, "tcp", string(addr))
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", string(addr))
+	return o.dialTo(ctx, "tcp", string(addr))
 }
 
 func roleNames(c *schema.Cluster) []string {
@@ -183,6 +187,9 @@ func roleNames(c *schema.Cluster) []string {
 	}
 	for _, n := range c.Sentinel.Nodes {
 		names = append(names, n.Name)
+	}
+	for _, p := range c.Proxies {
+		names = append(names, p.Name)
 	}
 	return names
 }

@@ -1,0 +1,73 @@
+package reconcile
+
+import (
+	"fmt"
+
+	"rsm/schema"
+)
+
+// ReloadRole gives a running proxy new settings, which it takes without dropping
+// a connection.
+type ReloadRole struct {
+	noImpact
+	noCommands
+
+	Role RoleRef `json:"role"`
+	// Proxy is what its configuration file will hold: no secret, only references.
+	Proxy schema.ProxyRole `json:"proxy"`
+}
+
+// Subject is the role.
+func (a ReloadRole) Subject() string { return a.Role.Name }
+
+// Done tells whether it runs with these settings.
+func (a ReloadRole) Done(s *State) bool {
+	r := s.Proxies[a.Role.Name]
+	return r != nil && r.runs(a.Proxy)
+}
+
+// String is the line in a plan.
+func (a ReloadRole) String() string { return "reload its settings; its clients stay connected" }
+
+func (a ReloadRole) onHost() []string {
+	return []string{"write " + a.Role.file("proxy.json"), "SIGHUP, and wait until it has taken them"}
+}
+
+func (a ReloadRole) apply(s *State) { s.Proxies[a.Role.Name].start(a.Proxy) }
+
+// file is where a role's file is, relative to the state directory.
+func (r RoleRef) file(name string) string {
+	return "clusters/" + r.Cluster + "/" + r.Name + "/" + name
+}
+
+// proxyRef names a proxy of the cluster.
+func proxyRef(c *schema.Cluster, p schema.Proxy) RoleRef {
+	return RoleRef{Cluster: c.Name, Name: p.Name, Kind: KindProxy, Addr: p.Addr()}
+}
+
+// aboutProxy tells actions that touch no server of the cluster.
+func aboutProxy(action Action) bool {
+	switch a := action.(type) {
+	case StartRole:
+		return a.Role.Kind == KindProxy
+	case StopRole:
+		return a.Role.Kind == KindProxy
+	case ReloadRole:
+		return true
+	}
+	return false
+}
+
+// startProxy is how a proxy's start is written down.
+func (a StartRole) startProxy() (text string, onHost []string) {
+	text = fmt.Sprintf("start proxy on %s", a.Role.Addr)
+	for _, l := range a.Proxy.Proxy.Listeners {
+		if l.Addr == "" {
+			text += " and " + l.Socket
+		} else if l.Addr != a.Role.Addr {
+			text += " and " + string(l.Addr)
+		}
+	}
+	path := a.Role.file("proxy.json")
+	return text, []string{"write " + path, "exec rsm proxy --config " + path}
+}
