@@ -91,6 +91,7 @@ type clusterStatus struct {
 	Authority *authorityStatus    `json:"authority"`
 	Redis     []redisStatus       `json:"redis"`
 	Sentinels []sentinelStatus    `json:"sentinels"`
+	Proxies   []proxyStatus       `json:"proxies,omitempty"`
 	Quorum    quorumStatus        `json:"quorum"`
 	Drift     []reconcile.Drift   `json:"drift"`
 	Held      []reconcile.Held    `json:"held"`
@@ -137,6 +138,17 @@ type sentinelStatus struct {
 	PID      int             `json:"pid,omitempty"`
 }
 
+type proxyStatus struct {
+	Name    string          `json:"name"`
+	Address schema.Addr     `json:"address"`
+	Reach   reconcile.Reach `json:"reach"`
+	Why     string          `json:"why,omitempty"`
+	// Settings is current, old or refused; empty when that is not known.
+	Settings string `json:"settings,omitempty"`
+	Version  string `json:"version,omitempty"`
+	PID      int    `json:"pid,omitempty"`
+}
+
 type quorumStatus struct {
 	Quorum   int  `json:"quorum"`
 	Majority int  `json:"majority"`
@@ -169,6 +181,10 @@ func newStatus(c *schema.Cluster, s *reconcile.State) *clusterStatus {
 			Replicas: len(r.Replicas), Peers: len(r.Peers), Quorum: r.QuorumText, PID: r.Process.PID,
 		})
 	}
+	for _, p := range c.Proxies {
+		role, _ := c.ProxyRole(p.Name)
+		out.Proxies = append(out.Proxies, newProxyStatus(s.Proxies[p.Name], role.Digest()))
+	}
 	out.Health = health(plan, master)
 	return out
 }
@@ -191,6 +207,20 @@ func newRedisStatus(r, master *reconcile.RedisState) redisStatus {
 	}
 	if master != nil && r.Role == reconcile.Replica && r.Master == master.Addr {
 		out.LagBytes = max(0, master.Offset-r.Offset)
+	}
+	return out
+}
+
+func newProxyStatus(r *reconcile.ProxyState, want string) proxyStatus {
+	out := proxyStatus{Name: r.Name, Address: r.Addr, Reach: r.Reach, Why: r.Why, Version: r.Version, PID: r.Process.PID}
+	switch {
+	case r.Digest == "":
+	case r.Digest == want:
+		out.Settings = "current"
+	case r.Refused == want:
+		out.Settings = "refused"
+	default:
+		out.Settings = "old"
 	}
 	return out
 }

@@ -42,6 +42,13 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 			r.Replicas, r.Peers, orDash(strings.Join(r.Flags, ",")), pid(r.PID))
 	}
 	_ = table.Flush()
+	if len(s.Proxies) > 0 {
+		fmt.Fprintln(table, "  PROXY\tADDRESS\tSTATE\tSETTINGS\tVERSION\tPID")
+	}
+	for _, r := range s.Proxies {
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Address, r.Reach, orDash(r.Settings), orDash(r.Version), pid(r.PID))
+	}
+	_ = table.Flush()
 	fmt.Fprintf(w, "  quorum %d, majority %d: %d of %d sentinels up, %s\n", s.Quorum.Quorum, s.Quorum.Majority, s.Quorum.Up, s.Quorum.Total, failoverText(s.Quorum.OK))
 	writeDifferences(w, paint, s)
 }

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"rsm/reconcile"
+	"rsm/reconcile/host"
+	"rsm/runtime/proxy"
+	"rsm/schema"
+)
+
+func proxyCommand(con *console) *cli.Command {
+	return &cli.Command{
+		Name:      "proxy",
+		Usage:     "run one proxy of the spec in the foreground",
+		ArgsUsage: "[NAME] [PATH]",
+		Description: "NAME may be left out when the spec in PATH (default: the current directory) has one proxy. One argument\n" +
+			"that could be a name is the NAME: write ./specs for a directory. SIGHUP reads the spec again, and what\n" +
+			"changed takes effect without dropping a connection; SIGINT or SIGTERM answers what was asked, then ends.\n" +
+			"rsm apply starts proxies by itself, in the background, with --config.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Usage: "read this rendered `FILE` instead of a spec"},
+		},
+		Action: func(c *cli.Context) error {
+			if file := c.String("config"); file != "" {
+				if c.NArg() > 0 {
+					return usage("--config takes the place of NAME and PATH")
+				}
+				return serve(c.Context, con, renderedProxy(file))
+			}
+			name, path, err := proxyArgs(c.Args().Slice())
+			if err != nil {
+				return err
+			}
+			return serve(c.Context, con, proxySource{load: func(ctx context.Context) (schema.ProxyRole, string, error) {
+				return specProxy(ctx, con, name, path)
+			}})
+		},
+	}
+}
+
+var couldBeName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
+
+// proxyArgs tells NAME from PATH.
+func proxyArgs(args []string) (name, path string, err error) {
+	switch {
+	case len(args) > 2:
+		return "", "", usage("proxy takes one NAME and one PATH, got %s", strings.Join(args, " "))
+	case len(args) == 2:
+		return args[0], args[1], nil
+	case len(args) == 1 && couldBeName.MatchString(args[0]):
+		return args[0], ".", nil
+	case len(args) == 1:
+		return "", args[0], nil
+	}
+	return "", ".", nil
+}
+
+// proxySource is where a proxy's settings come from.
+type proxySource struct {
+	// load returns them with their digest; the digest is right even with an error,
+	// if there is anything to digest.
+	load func(context.Context) (schema.ProxyRole, string, error)
+	// tell hears what became of them; nil when nobody wants to know.
+	tell func(reconcile.Loaded) error
+}
+
+// renderedProxy reads the file that reconcile wrote, and tells beside it.
+func renderedProxy(file string) proxySource {
+	return proxySource{
+		load: func(context.Context) (schema.ProxyRole, string, error) {
+			content, err := os.ReadFile(file)
+			if err != nil {
+				return schema.ProxyRole{}, "", fmt.Errorf("read proxy: %w", err)
+			}
+			role, err := schema.DecodeProxyRole(content)
+			return role, schema.DigestOf(content), err
+		},
+		tell: func(l reconcile.Loaded) error { return host.WriteLoaded(file, l) },
+	}
+}
+
+// specProxy finds a proxy in a spec.
+func specProxy(ctx context.Context, con *console, name, path string) (schema.ProxyRole, string, error) {
+	spec, err := loadSpec(ctx, con, path)
+	if err != nil {
+		return schema.ProxyRole{}, "", err
+	}
+	if all := spec.Proxies(); name == "" && len(all) != 1 {
+		names := make([]string, len(all))
+		for i, p := range all {
+			names[i] = p.Name
+		}
+		return schema.ProxyRole{}, "", usage("%s has %d proxies %s: give the NAME of one", path, len(all), strings.Join(names, ", "))
+	} else if name == "" {
+		name = all[0].Name
+	}
+	role, err := spec.ProxyRole(name)
+	if err != nil {
+		return role, "", usage("%s: %v", path, err)
+	}
+	return role, role.Digest(), nil
+}
+
+// serve runs a proxy until ctx ends, and loads its settings again at SIGHUP.
+func serve(ctx context.Context, con *console, from proxySource) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	role, digest, err := from.load(ctx)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(con.err, nil)).With("proxy", role.Proxy.Name)
+	p, err := proxy.New(role, log)
+	if err != nil {
+		return fmt.Errorf("start proxy %s: %w", role.Proxy.Name, err)
+	}
+	r := &reloader{proxySource: from, proxy: p, log: log, now: reconcile.Loaded{Version: version, Digest: digest}}
+	r.say()
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.run(ctx, hangups)
+	}()
+	err = p.Run(ctx)
+	cancel()
+	<-ended
+	return err
+}
+
+// reloader gives a running proxy new settings.
+type reloader struct {
+	proxySource
+	proxy *proxy.Proxy
+	log   *slog.Logger
+	now   reconcile.Loaded
+}
+
+// run reloads at each signal until ctx ends.
+func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			r.reload(ctx)
+		}
+	}
+}
+
+// reload keeps the settings that it has when it cannot take new ones.
+func (r *reloader) reload(ctx context.Context) {
+	role, digest, err := r.load(ctx)
+	if err == nil {
+		err = r.proxy.Reload(role)
+	}
+	if err != nil {
+		r.now.Refused, r.now.Refusal = digest, strings.Join(strings.Fields(err.Error()), " ")
+		r.log.Error("keep the settings", "error", err)
+	} else {
+		r.now = reconcile.Loaded{Version: version, Digest: digest}
+		r.log.Info("reload")
+	}
+	r.say()
+}
+
+func (r *reloader) say() {
+	if r.tell == nil {
+		return
+	}
+	if err := r.tell(r.now); err != nil {
+		r.log.Error("tell what is loaded", "error", err)
+	}
+}
