@@ -28,6 +28,7 @@ import (
 //	freeze, thaw NODE...    SIGSTOP, SIGCONT
 //	foreign NODE ARGS...    run a redis-server on the node's port that rsm knows nothing of
 //	running, stopped NODE.. whether something listens on the port, at once
+//	pids NODE...            print the processes behind the nodes
 //	redis NODE ARGS...      send a command, print the reply; with ! want an error reply
 //	listen NODE             run another program on the node's port
 //	client NODE             hold an idle connection
@@ -46,7 +47,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
-		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "redis": cmdRedis, "blank": cmdBlank,
+		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "kill-masters": cmdKillMasters,
 	}

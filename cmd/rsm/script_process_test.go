@@ -222,6 +222,15 @@ func cmdRunning(ts *testscript.TestScript, neg bool, nodes []string) {
 	}
 }
 
+func cmdPids(ts *testscript.TestScript, neg bool, nodes []string) {
+	args(ts, neg, len(nodes) > 0, "pids NODE...")
+	for _, node := range nodes {
+		pid, err := labOf(ts).pid(node)
+		ts.Check(err)
+		fmt.Fprintln(ts.Stdout(), node, pid)
+	}
+}
+
 func cmdStopped(ts *testscript.TestScript, neg bool, nodes []string) {
 	args(ts, neg, len(nodes) > 0, "stopped NODE...")
 	for _, node := range nodes {
