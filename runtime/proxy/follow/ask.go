@@ -115,14 +115,13 @@ func readView(i int, asked time.Time, replies []any, err error) viewed {
 		return v
 	}
 	for _, reply := range replies {
-		if refused, ok := reply.(resp.Error); ok {
+		if refused, ok := reply.(resp.Error); ok { // also that it does not know the name
 			v.err = string(refused)
 		}
 	}
 	if where := texts(replies[0]); len(where) == 2 {
 		v.named = schema.NewAddr(where[0], port(where[1]))
 	}
-	v.nobody = replies[0] == nil
 	master := fields(replies[1])
 	v.epoch, _ = strconv.ParseUint(master["config-epoch"], 10, 64)
 	v.flags = master["flags"]

@@ -45,7 +45,11 @@ func (w *world) decide(now time.Time) *Target {
 // authority is who should be the master, by the word of the Sentinels alone: the
 // three rules in the package's comment. Empty when they do not tell.
 func (w *world) authority(now time.Time) (schema.Addr, uint64) {
-	top := w.top(now)
+	top := w.top(now, w.anybody)
+	disputed := top.votes < w.majority && now.Sub(w.lead.since) > patience
+	if disputed && !w.known(top.addr) { // this Sentinel watches another cluster
+		top = w.top(now, w.known)
+	}
 	if c := w.choice; c != nil && !c.promoted.IsZero() {
 		switch {
 		case top.addr == c.addr && top.epoch > c.base:
@@ -57,7 +61,7 @@ func (w *world) authority(now time.Time) (schema.Addr, uint64) {
 	switch {
 	case top.votes >= w.majority:
 		return top.addr, top.epoch
-	case top.votes > 0 && top.alone && now.Sub(w.lead.since) < patience && w.behind(top, now):
+	case top.votes > 0 && top.alone && !disputed && w.behind(top, now):
 		return top.addr, top.epoch
 	}
 	return "", top.epoch
@@ -71,10 +75,9 @@ func (w *world) behind(t top, now time.Time) bool {
 
 // unfit says why a node cannot be the master, "" when it can.
 func (w *world) unfit(addr schema.Addr, now time.Time) string {
-	n, known := w.nodes[addr]
-	name := string(addr)
+	n, name := w.nodes[addr], string(addr)
 	switch {
-	case !known:
+	case !w.known(addr):
 		return name + " is named by Sentinel, but is not in the spec"
 	case n.gone:
 		return name + " is gone: " + n.err

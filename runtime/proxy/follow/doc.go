@@ -28,7 +28,8 @@
 //
 // The last two are believed for 15 s. Without a majority by then, the first rule
 // alone counts. Until then what Sentinels say at a lower epoch does not switch
-// back.
+// back. A single Sentinel that names a node outside the spec watches another
+// cluster; after 15 s it does not count.
 //
 // # Proof
 //

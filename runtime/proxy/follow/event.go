@@ -97,14 +97,14 @@ func (f promoting) tell(w *world) { w.chosen(f.sentinel, f.asked, f.addr) }
 
 // chosen notes that a Sentinel promotes addr.
 func (w *world) chosen(by int, at time.Time, addr schema.Addr) {
-	if _, known := w.nodes[addr]; !known {
+	if !w.known(addr) {
 		return
 	}
 	if c := w.choice; c != nil && c.by == by && c.addr == addr {
 		c.seen = at // the same failover, one step on
 		return
 	}
-	top := w.top(at)
+	top := w.top(at, w.anybody)
 	if top.addr == addr {
 		return // heard late: it is the master already
 	}

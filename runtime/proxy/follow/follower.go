@@ -25,7 +25,7 @@ type Config struct {
 	// that was changed works; nil or an empty password means none.
 	Password, SentinelPassword func() (string, error)
 	// DownAfter is Sentinel's down-after-milliseconds: a master that has hung for
-	// that long is one no more.
+	// that long is one no more. It must be positive, as Fence.
 	DownAfter time.Duration
 	// Fence is for how long a master counts as one after it last proved it.
 	Fence time.Duration
@@ -91,7 +91,7 @@ func New(config Config) *Follower {
 		jitter: func(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) },
 		world: world{
 			fence: config.Fence, downAfter: config.DownAfter, majority: len(config.Sentinels)/2 + 1,
-			views: make([]view, len(config.Sentinels)), nodes: map[schema.Addr]node{}, order: config.Nodes,
+			views: make([]view, len(config.Sentinels)), nodes: map[schema.Addr]node{}, order: slices.Clone(config.Nodes),
 		},
 		lost: config.Now(), last: &Target{},
 	}

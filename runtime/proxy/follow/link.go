@@ -80,7 +80,11 @@ func (l *link) open(ctx context.Context) error {
 			_ = conn.Close()
 			return err
 		}
-		l.heard(replies[0])
+		if said, ok := first(replies).(resp.Error); ok && !strings.HasPrefix(string(said), "NOPERM") {
+			_ = conn.Close() // DENIED, for example, or too many clients
+			return said
+		}
+		l.heard(first(replies))
 	}
 	l.conn = conn
 	return nil

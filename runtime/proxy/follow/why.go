@@ -22,7 +22,7 @@ func (w *world) whyNobody(now time.Time) string {
 		case v.asked.IsZero():
 			words[i] = fmt.Sprintf("%s has not answered yet", w.ears[i].addr)
 		default:
-			words[i] = fmt.Sprintf("%s names nobody", w.ears[i].addr)
+			words[i] = fmt.Sprintf("%s has not answered for %s", w.ears[i].addr, now.Sub(v.asked).Round(time.Second))
 		}
 	}
 	all := strings.Join(words, ", ")

@@ -83,11 +83,10 @@ type sample struct {
 	offset int64
 }
 
-// viewed is the answer of a Sentinel, or (with err and no name) that it has none.
+// viewed is the answer of a Sentinel, or (with err) that it has none.
 type viewed struct {
 	sentinel int
 	view
-	nobody bool // it does not know the master's name
 }
 
 func (f viewed) tell(w *world) {
@@ -95,12 +94,12 @@ func (f viewed) tell(w *world) {
 	if f.since = old.since; (f.err == "") != (old.err == "") || old.since.IsZero() {
 		f.since = f.asked
 	}
-	if f.err != "" && !f.nobody { // what it said before still counts until it is too old
+	if f.err != "" { // what it said before still counts until it is too old
 		old.err, old.since = f.err, f.since
 		return
 	}
 	*old = f.view
-	if top := w.top(f.asked); top.epoch != w.lead.epoch || top.addr != w.lead.addr {
+	if top := w.top(f.asked, w.anybody); top.epoch != w.lead.epoch || top.addr != w.lead.addr {
 		w.lead = lead{top.addr, top.epoch, f.asked}
 	}
 	if c := w.choice; c != nil {
@@ -113,7 +112,7 @@ func (v view) failing() bool { return v.err == "" && strings.Contains(v.flags, "
 
 // hear follows what the Sentinels say of the promotion.
 func (c *choice) hear(w *world, f viewed) {
-	top := w.top(f.asked)
+	top := w.top(f.asked, w.anybody)
 	switch {
 	case top.addr == c.addr && top.epoch > c.base && top.votes >= w.majority:
 		w.choice = nil // settled: the first rule of all says the same
@@ -171,8 +170,8 @@ func (c *choice) see(w *world, n node) {
 	}
 }
 
-// top is the name with the highest epoch and how many Sentinels say that name.
-// alone is false when another name has the same epoch.
+// top is a name with the highest epoch and how many Sentinels say that name, at
+// any epoch. alone is false when another name has the same epoch.
 type top struct {
 	addr  schema.Addr
 	epoch uint64
@@ -180,10 +179,15 @@ type top struct {
 	alone bool
 }
 
-func (w *world) top(now time.Time) top {
+// anybody and known are whose names count in top.
+func (w *world) anybody(schema.Addr) bool { return true }
+
+func (w *world) known(addr schema.Addr) bool { return slices.Contains(w.order, addr) }
+
+func (w *world) top(now time.Time, who func(schema.Addr) bool) top {
 	best := top{alone: true}
 	for _, v := range w.views {
-		if !w.counts(v, now) || v.epoch < best.epoch {
+		if !w.counts(v, now) || v.epoch < best.epoch || !who(v.named) {
 			continue
 		}
 		this := top{v.named, v.epoch, w.votes(v.named, now), true}
