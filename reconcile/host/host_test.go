@@ -23,6 +23,10 @@ import (
 const helperVar = "HOST_HELPER_DIR"
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "proxy" {
+		fmt.Fprintln(os.Stderr, fakeProxy(os.Args[len(os.Args)-1]))
+		os.Exit(1)
+	}
 	dir := os.Getenv(helperVar)
 	if dir == "" {
 		os.Exit(m.Run())
