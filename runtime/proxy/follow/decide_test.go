@@ -126,6 +126,7 @@ func TestDecide(t *testing.T) {
 		{name: "the proof is as old as its oldest part", facts: []fact{says(0, a, 4, now-0.5), says(1, a, 4, now-0.2), isMaster(a, now)}, master: a, epoch: 4, proof: 0.5},
 		{name: "a dead Sentinel does not age the proof", facts: []fact{dead(0, now), says(1, a, 4, now), says(2, a, 4, now), isMaster(a, now)}, master: a, epoch: 4},
 		{name: "without a majority the proof ages", facts: []fact{dead(0, now), dead(1, now), says(2, a, 4, now), isMaster(a, now)}, master: a, epoch: 4, proof: 1},
+		{name: "who contradicts does not prove", facts: []fact{says(0, a, 4, now-3), says(1, a, 4, now), says(2, b, 4, now), isMaster(a, now)}, master: a, epoch: 4, proof: 3},
 		{name: "until the fence", facts: []fact{dead(0, now+5), dead(1, now+5), says(2, a, 4, now+5), isMaster(a, now+5), passed(at(now + 5))},
 			epoch: 4, proof: -5, why: "has not proven to be the master for 5s: a majority of the Sentinels does not answer (s0: connection refused)"},
 
