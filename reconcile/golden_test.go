@@ -44,7 +44,7 @@ func checkGolden(t *testing.T, file string) {
 	for _, step := range plan.Steps {
 		w.perform(step.Action)
 	}
-	if rest := NewPlan(w.c, w.s, w.allow); len(rest.Steps) > 0 {
+	if rest := w.plan(); len(rest.Steps) > 0 {
 		t.Errorf("the end of the plan is not its end: %s", texts(rest.Steps))
 	}
 	for _, failure := range w.failed {
@@ -63,7 +63,11 @@ func goldenPlan(t *testing.T, archive *txtar.Archive) (*world, *Plan) {
 	if w.allow, err = ParseAllow(strings.Fields(section(archive, "allow"))); err != nil {
 		t.Fatal(err)
 	}
-	return w, NewPlan(w.c, w.s, w.allow)
+	if text := strings.TrimSpace(section(archive, "wish")); text != "" {
+		from, to, _ := strings.Cut(text, " ")
+		w.wish = &Wish{From: from, To: to}
+	}
+	return w, w.plan()
 }
 
 // scenario reads a golden file for a test that looks at one thing in its plan.

@@ -16,7 +16,7 @@ var (
 	ErrNoMaster  = errors.New("the master is not reachable or is no master")
 	ErrNotWhole  = errors.New("the cluster is not whole")
 	ErrTilt      = errors.New("a Sentinel is in TILT mode: its clock jumped or it was frozen")
-	ErrNotReady  = errors.New("nobody can take over without losing data")
+	ErrNotReady  = errors.New("cannot take over")
 	ErrQuorum    = errors.New("too few Sentinels answer to elect a master")
 )
 

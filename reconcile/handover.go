@@ -31,8 +31,7 @@ func NewHandover(c *schema.Cluster, s *State, wish Wish) *Plan {
 		Steps: []Step{}, Held: []Held{}, Drift: []Drift{}, Handover: &wish}
 	authority := s.Authority()
 	if authority == nil {
-		plan.Held = append(plan.Held, Held{Subject: "authority", Wait: s.FailoverInProgress(), Reason: "there is no master that could hand over: " +
-			strings.TrimPrefix(leader(s), noMaster+": ") + "; rsm plan says what to do"})
+		plan.Held = append(plan.Held, Held{Subject: "authority", Wait: s.FailoverInProgress(), Reason: leaderless(s)})
 		return plan
 	}
 	model := s.Clone()
@@ -60,6 +59,14 @@ func NewHandover(c *schema.Cluster, s *State, wish Wish) *Plan {
 	return plan
 }
 
+// leaderless says why nobody can hand over.
+func leaderless(s *State) string {
+	if !s.HasQuorum() {
+		return ErrQuorum.Error() + ": start them with rsm apply"
+	}
+	return "there is nobody who could hand over (" + leader(s) + "): rsm plan says what to do"
+}
+
 // handover chooses who takes over, and which Sentinel is asked.
 func handover(c *schema.Cluster, s *State, to string) (Handover, error) {
 	from := s.Authority()
@@ -85,17 +92,18 @@ func handover(c *schema.Cluster, s *State, to string) (Handover, error) {
 			return a, nil
 		}
 	}
-	return a, fmt.Errorf("%w: no Sentinel knows %s as a healthy replica", ErrNotReady, node.Name)
+	return a, fmt.Errorf("%s %w: no Sentinel knows it as a healthy replica", node.Name, ErrNotReady)
 }
 
 // heir is the node of that name, or whom Sentinel would choose of those that are
 // ready.
 func heir(s *State, from *RedisState, to string) (*RedisState, error) {
 	if to != "" {
-		if s.Redis[to] == nil {
+		r := s.Redis[to]
+		if r == nil {
 			return nil, fmt.Errorf("%w: %s", ErrNoNode, to)
 		}
-		return s.Redis[to], nil // the guard tells what is wrong with it
+		return r, s.fit(r, from)
 	}
 	var best *RedisState
 	var why []string
@@ -112,9 +120,9 @@ func heir(s *State, from *RedisState, to string) (*RedisState, error) {
 	}
 	switch {
 	case best == nil && len(why) == 0:
-		return nil, fmt.Errorf("%w: there is no other redis-server", ErrNotReady)
+		return nil, fmt.Errorf("others %w: there is no other redis-server", ErrNotReady)
 	case best == nil:
-		return nil, fmt.Errorf("%w: %s", ErrNotReady, strings.Join(why, "; "))
+		return nil, fmt.Errorf("the replicas %w: %s", ErrNotReady, strings.Join(why, "; "))
 	}
 	return best, nil
 }
@@ -159,6 +167,13 @@ func (s *State) unready(r, master *RedisState) string {
 	return ""
 }
 
+func (s *State) fit(r, master *RedisState) error {
+	if why := s.unready(r, master); why != "" {
+		return fmt.Errorf("%s %w: it %s", r.Name, ErrNotReady, why)
+	}
+	return nil
+}
+
 // canPromote reports whether the Sentinel is fit to be asked to promote the node.
 func (r *SentinelState) canPromote(addr schema.Addr) bool {
 	return r.Knows() && !r.Tilt && slices.ContainsFunc(r.Replicas, func(k KnownReplica) bool { return k.Addr == addr && !k.gone() })
@@ -184,13 +199,13 @@ func guardHandover(s *State, a Handover) error {
 	case !s.HasQuorum():
 		return fmt.Errorf("%w: start them with rsm apply", ErrQuorum)
 	case !canPause(from.Version):
-		return fmt.Errorf("%w: Redis %s cannot pause writes, 6.2 and later can", ErrNotReady, from.Version)
+		return fmt.Errorf("replicas of %s %w: Redis %s has no CLIENT PAUSE WRITE, 6.2 and later have", from.Name, ErrNotReady, from.Version)
 	}
-	if why := s.unready(to, from); why != "" {
-		return fmt.Errorf("%w: %s %s", ErrNotReady, to.Name, why)
+	if err := s.fit(to, from); err != nil {
+		return err
 	}
 	if !asked.canPromote(to.Addr) {
-		return fmt.Errorf("%w: %s does not know %s as a healthy replica", ErrNotReady, asked.Name, to.Name)
+		return fmt.Errorf("%s %w: %s does not know it as a healthy replica", to.Name, ErrNotReady, asked.Name)
 	}
 	if err := s.agree(from); err != nil {
 		return err

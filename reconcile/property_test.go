@@ -78,6 +78,7 @@ type world struct {
 	s       *State
 	r       *rand.Rand
 	allow   Allow
+	wish    *Wish // a person asks for another master
 	story   []string
 	failed  []string
 	strikes int // faults still to come
@@ -107,6 +108,14 @@ func newWorld(n uint64) *world {
 		}
 	}
 	return w
+}
+
+// plan is what rsm would do next.
+func (w *world) plan() *Plan {
+	if w.wish != nil {
+		return NewHandover(w.c, w.s, *w.wish)
+	}
+	return NewPlan(w.c, w.s, w.allow)
 }
 
 func (w *world) strike() {
@@ -151,6 +160,16 @@ func (w *world) perform(action Action) {
 	w.dataStays(before, action)
 	w.unknownUntouched(before, action)
 	w.nothingUnasked(before, action)
+	w.handedOver(before, action)
+}
+
+// elects reports whether an action lets Sentinel choose another master.
+func elects(action Action) bool {
+	switch action.(type) {
+	case WaitFailover, Handover:
+		return true
+	}
+	return false
 }
 
 // oneMaster: no action of rsm makes a second master, none makes one that Sentinel
@@ -159,7 +178,7 @@ func (w *world) perform(action Action) {
 func (w *world) oneMaster(before *State, action Action) {
 	for name, r := range w.s.Redis {
 		was := before.Redis[name]
-		if _, sentinel := action.(WaitFailover); sentinel || r.Role != Master || r.Role == was.Role && r.Reach == was.Reach {
+		if elects(action) || r.Role != Master || r.Role == was.Role && r.Reach == was.Reach {
 			continue
 		}
 		for other, o := range before.Redis {
@@ -188,7 +207,7 @@ func (w *world) oneMaster(before *State, action Action) {
 // came back empty.
 func (w *world) mastersStay(before *State, action Action) {
 	elected := before.Authority()
-	if _, sentinel := action.(WaitFailover); elected == nil || sentinel {
+	if elected == nil || elects(action) {
 		return
 	}
 	after := w.s.Redis[elected.Name]
@@ -209,10 +228,8 @@ func (w *world) majorityStays(before *State, action Action) {
 		w.failf("the Sentinels lost their majority")
 	}
 	if authority := before.Authority(); authority != nil {
-		if named, ok := w.s.Named(); ok && named.Addr != authority.Addr {
-			if _, failover := action.(WaitFailover); !failover {
-				w.failf("the Sentinels were turned from %s to %s", authority.Addr, named.Addr)
-			}
+		if named, ok := w.s.Named(); ok && named.Addr != authority.Addr && !elects(action) {
+			w.failf("the Sentinels were turned from %s to %s", authority.Addr, named.Addr)
 		}
 	}
 }

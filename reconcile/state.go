@@ -139,6 +139,9 @@ type RedisState struct {
 	ReplID2      string `json:"replid2,omitempty"`
 	Offset       int64  `json:"offset"`
 	SecondOffset int64  `json:"second_offset,omitempty"`
+	// FullSyncs is how many copies of its whole data set it has sent to replicas
+	// since it started.
+	FullSyncs int64 `json:"full_syncs,omitempty"`
 	// Replicas are the addresses of the replicas attached to this server.
 	Replicas []schema.Addr `json:"replicas,omitempty"`
 

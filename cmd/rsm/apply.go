@@ -60,7 +60,7 @@ func applySpec(c *cli.Context, con *console, path string) error {
 		d.printPlans(plans, c.Bool("verbose"))
 	}
 	if todo := withSteps(plans); len(todo) > 0 && !c.Bool("auto-approve") {
-		if err := approve(con, todo); err != nil {
+		if err := approve(con, "apply", todo); err != nil {
 			return err
 		}
 		// Nobody knows how long the answer took: every step is checked again
@@ -69,9 +69,9 @@ func applySpec(c *cli.Context, con *console, path string) error {
 	return d.apply(c, plans)
 }
 
-func approve(con *console, plans []planned) error {
+func approve(con *console, command string, plans []planned) error {
 	if !con.interactive() {
-		return refused("apply would change %s and nobody can be asked: use --auto-approve", count(len(plans), "cluster"))
+		return refused("%s would change %s and nobody can be asked: use --auto-approve", command, count(len(plans), "cluster"))
 	}
 	yes, err := con.confirm("\nDo this? Only \"yes\" is accepted: ", "yes")
 	if err == nil && !yes {

@@ -97,7 +97,7 @@ func newApp(con *console) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con),
-			statusCommand(con), destroyCommand(con), proxyCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
+			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
 		},
 	}
 	for _, command := range app.Commands {

@@ -23,6 +23,7 @@ import (
 //	start JOB ARGS...       run rsm in the background
 //	says JOB REGEXP         wait until its output matches
 //	end JOB SIGNAL CODE     send it the signal (0: none), want the exit code
+//	hup JOB                 send it SIGHUP
 //	edit FILE OLD NEW       replace text, once, with ports expanded
 //	crash NODE...           SIGKILL
 //	freeze, thaw NODE...    SIGSTOP, SIGCONT
@@ -42,14 +43,15 @@ import (
 //	synced [NODE...]        wait until all agree, all links are up, all have the same keys
 //	mark, untouched NODE... nothing was changed between the two, by anybody
 //	nosecret TEXT           no output, log, record, plan or command line has the text
+//	load, loaded            write to the master meanwhile; every acknowledged write is still there
 //	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "edit": cmdEdit,
+		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "hup": cmdHup, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
-		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "kill-masters": cmdKillMasters,
+		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
 	}
 }
 
@@ -60,6 +62,7 @@ type lab struct {
 	foreign map[string]*os.Process // by the node whose port they took
 	jobs    map[string]*job
 	marks   map[string]string
+	load    *load
 	out     *transcript // all that rsm has said
 }
 
@@ -193,7 +196,7 @@ func cmdSays(ts *testscript.TestScript, neg bool, words []string) {
 func cmdEnd(ts *testscript.TestScript, neg bool, words []string) {
 	args(ts, neg, len(words) == 3, "end JOB SIGNAL CODE")
 	j := labOf(ts).job(ts, words[0])
-	if sig := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[words[1]]; sig != nil {
+	if sig := map[string]os.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}[words[1]]; sig != nil {
 		ts.Check(j.cmd.Process.Signal(sig))
 	}
 	_ = j.cmd.Wait()
@@ -202,6 +205,11 @@ func cmdEnd(ts *testscript.TestScript, neg bool, words []string) {
 	if got := strconv.Itoa(j.cmd.ProcessState.ExitCode()); got != words[2] {
 		ts.Fatalf("%s: exit %s, want %s\n%s", words[0], got, words[2], j.out.String())
 	}
+}
+
+func cmdHup(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) == 1, "hup JOB")
+	ts.Check(labOf(ts).job(ts, words[0]).cmd.Process.Signal(syscall.SIGHUP))
 }
 
 func cmdEdit(ts *testscript.TestScript, neg bool, words []string) {

@@ -78,7 +78,7 @@ func (f info) fill(r *reconcile.RedisState) {
 	r.Memory = f.int("used_memory")
 	r.ReplID, r.ReplID2 = f["master_replid"], f["master_replid2"]
 	r.Offset, r.SecondOffset = f.int("master_repl_offset"), f.int("second_repl_offset")
-	r.Replicas = f.replicas()
+	r.FullSyncs, r.Replicas = f.int("sync_full"), f.replicas()
 	if state := f["master_failover_state"]; state != "no-failover" {
 		r.FailoverState = state
 	}
