@@ -13,6 +13,7 @@ const (
 	defaultHoldMemory     = "64mb"
 	defaultThreads        = 1
 	defaultMaxClients     = 10_000
+	defaultSlowLog        = "10ms"
 	defaultDurableTimeout = "1s"
 	leastFence            = 2 * time.Second
 )
@@ -44,6 +45,7 @@ func (d *decoder) proxy(path, name string, fields map[string]any) Proxy {
 		HoldMemory: d.size(path+".holdMemory", or[any](fields, "holdMemory", defaultHoldMemory)),
 		Threads:    or(fields, "threads", defaultThreads),
 		MaxClients: or(fields, "maxClients", defaultMaxClients),
+		SlowLog:    d.duration(path+".slowLog", or(fields, "slowLog", defaultSlowLog)),
 	}
 	if fence, ok := fields["fence"].(string); ok {
 		p.Fence = d.duration(path+".fence", fence)

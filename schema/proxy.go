@@ -62,6 +62,8 @@ type Proxy struct {
 	Threads int
 	// MaxClients bounds the clients of all listeners together.
 	MaxClients int
+	// SlowLog is how long a request may take that is not in the slow log.
+	SlowLog time.Duration
 	// TLS, when set, encrypts the connections to the servers and Sentinels.
 	TLS *ClientTLS
 }
