@@ -30,6 +30,18 @@ func TestGuard(t *testing.T) {
 	}
 	monitor := func(name, master string) Action { return Monitor{Sentinel: name, Master: at(master)} }
 	reset := ResetSentinel{Sentinel: "s1", Replicas: []schema.Addr{at("r2"), at("r3")}, Peers: []schema.Addr{at("s2"), at("s3")}}
+	// handOver asks s1 to promote a node; r3 is held back unless rivals are given.
+	handOver := func(to string, rivals ...Rival) Action {
+		if rivals == nil {
+			rivals = []Rival{{Addr: at("r3"), HeldBack: true}}
+		}
+		return Handover{From: RoleRef{Name: "r1"}, To: RoleRef{Name: to}, Sentinel: RoleRef{Name: "s1"}, Rivals: rivals}
+	}
+	exactly := func(action Action) Action {
+		a := action.(Handover)
+		a.Exact = true
+		return a
+	}
 	bare := "s1 bare\ns2 bare\ns3 bare\n"
 	for _, tt := range []struct {
 		name, state string
@@ -100,6 +112,38 @@ func TestGuard(t *testing.T) {
 		{"reset while another learns", threeNodes + "s1\ns2 knows=r2\ns3", reset, ErrNotWhole},
 		{"reset while another learns peers", threeNodes + "s1\ns2 peers=s1\ns3", reset, ErrNotWhole},
 		{"reset in TILT", threeNodes + "s1\ns2\ns3 tilt", reset, ErrTilt},
+
+		{"hand over", whole, handOver("r2"), nil},
+		{"hand over from a replica", "r1 replica of=r3\nr2 replica of=r3\nr3 master\ns1\ns2\ns3", handOver("r2"), ErrAuthority},
+		{"hand over without authority", threeNodes + "s1\ns2 bare\ns3 bare", handOver("r2"), ErrNoMaster},
+		{"hand over to nobody", whole, handOver("r9"), ErrNoNode},
+		{"hand over during a failover", threeNodes + "s1\ns2 flags=failover_in_progress\ns3", handOver("r2"), ErrFailover},
+		{"hand over without quorum", threeNodes + "s1 quorum=3\ns2\ns3 down", handOver("r2"), ErrQuorum},
+		{"hand over with a minority out of sight", threeNodes + "s1\ns2\ns3 unknown", handOver("r2"), nil},
+		{"hand over while one disagrees", threeNodes + "s1\ns2\ns3 monitors=r2 epoch=0", handOver("r2"), ErrNotWhole},
+		{"hand over while one knows nobody", threeNodes + "s1\ns2\ns3 bare", handOver("r2"), ErrNotWhole},
+		{"hand over while one sees the master down", threeNodes + "s1\ns2\ns3 flags=master,s_down", handOver("r2"), ErrNotWhole},
+		{"hand over in TILT", threeNodes + "s1\ns2\ns3 tilt", handOver("r2"), ErrTilt},
+		{"hand over by an old Redis", "r1 master version=6.0.9\nr2 replica\nr3 replica\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one without a link", "r1 master\nr2 replica link=down\nr3 replica\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one that syncs", "r1 master\nr2 replica link=syncing\nr3 replica\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one that loads", "r1 master\nr2 replica loading\nr3 replica\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one with priority 0", "r1 master\nr2 replica replica-priority=0\nr3 replica\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one far behind", "r1 master offset=99000000\nr2 replica\nr3 replica offset=99000000\ns1\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over to one a little behind", "r1 master offset=1001000\nr2 replica\nr3 replica\ns1\ns2\ns3", handOver("r2"), nil},
+		{"hand over to one that Sentinel does not know", threeNodes + "s1 knows=r3\ns2\ns3", handOver("r2"), ErrNotReady},
+		{"hand over beside one out of sight", "r1 master\nr2 replica\nr3 unknown\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
+		{"hand over beside one out of sight that Sentinel does not know", "r1 master\nr2 replica\nr3 unknown\ns1 knows=r2\ns2\ns3", handOver("r2"), nil},
+		{"hand over beside one that is down", "r1 master\nr2 replica\nr3 down\ns1\ns2\ns3", handOver("r2"), nil},
+		{"hand over beside a second master", "r1 master\nr2 replica\nr3 master\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
+		{"hand over beside a chain", "r1 master\nr2 replica\nr3 replica of=r2\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
+		{"hand over beside one that syncs", "r1 master\nr2 replica\nr3 replica link=syncing\ns1\ns2\ns3", handOver("r2", Rival{Addr: at("r3")}), ErrNotWhole},
+		{"hand over beside one that syncs, held back", "r1 master\nr2 replica\nr3 replica link=syncing\ns1\ns2\ns3", handOver("r2"), nil},
+		{"hand over beside one that nobody watches", whole, handOver("r2", Rival{Addr: "9.9.9.9:1"}), ErrNotWhole},
+		{"hand over beside an equal one, exactly", whole, exactly(handOver("r2", Rival{Addr: at("r3")})), ErrNotWhole},
+		{"hand over beside a worse one, exactly", "r1 master\nr2 replica replica-priority=10\nr3 replica\ns1\ns2\ns3", exactly(handOver("r2", Rival{Addr: at("r3")})), nil},
+		{"hand over beside an equal one, expected", whole, handOver("r2", Rival{Addr: at("r3")}), nil},
+		{"hand over beside a dead stranger", threeNodes + "s1 knows=r2,r3,9.9.9.9:1\ns2\ns3", handOver("r2"), nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -152,7 +152,7 @@ const maxBehind = 10 << 20
 func (s *State) unready(r, master *RedisState) string {
 	switch behind := master.Offset - r.Offset; {
 	case r.Reach != Up:
-		return fmt.Sprintf("is %s (%s)", r.Reach, r.Why)
+		return "is " + string(r.Reach)
 	case r.Role != Replica || r.Master != master.Addr:
 		return "is no replica of " + master.Name + ": run rsm apply"
 	case r.Loading || r.Syncing:
