@@ -3,7 +3,6 @@ package relay
 import (
 	"log/slog"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -226,8 +225,8 @@ func (l *loop) tick() {
 
 // register makes a descriptor known to the poller.
 func (l *loop) register(fd int, p peer, write bool) error {
-	for fd >= len(l.peers) {
-		l.peers = slices.Grow(l.peers, max(64, fd))[:max(64, 2*fd)]
+	if missing := fd + 1 - len(l.peers); missing > 0 {
+		l.peers = append(l.peers, make([]peer, max(missing, len(l.peers)))...)
 	}
 	l.peers[fd] = p
 	return l.poll.add(fd, true, write)
