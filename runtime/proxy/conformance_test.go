@@ -45,13 +45,14 @@ func stream(l *lockstep, seed uint64) {
 func TestHarnessNoticesADifference(t *testing.T) {
 	t.Parallel()
 	direct, proxied := redistest.Start(t), redistest.Start(t)
+	addr, socket := passThrough(t, proxied.Addr())
 	for i, x := range []turn{
 		{request: pipeline("ping", "get a")},
 		{request: pipeline("get a"), ends: byCount},
 		{request: pipeline("get a", "quit"), ends: byClose},
 	} {
 		seen := recorder{TB: t}
-		l := newLockstep(&seen, direct, proxied)
+		l := newLockstep(&seen, direct, proxied, addr, socket)
 		proxied.Do("SET", "a", fmt.Sprint(i))
 		if l.run(x) || seen.failures == 0 {
 			t.Errorf("turn %d: the difference was not noticed", i)

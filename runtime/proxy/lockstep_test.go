@@ -49,8 +49,7 @@ type lockstep struct {
 	history []string
 }
 
-func newLockstep(t testing.TB, direct, proxied *redistest.Server) *lockstep {
-	through, socket := passThrough(t, proxied.Addr())
+func newLockstep(t testing.TB, direct, proxied *redistest.Server, through, socket string) *lockstep {
 	return &lockstep{t: t, socket: socket, sides: [2]*side{
 		{name: "directly", addr: direct.Addr(), server: direct, conns: map[int]*peer{}},
 		{name: "by proxy", addr: through, server: proxied, conns: map[int]*peer{}},
