@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"rsm/internal/resp"
 )
 
 // scriptCommands are the verbs of the scripts, on top of testscript's own:
@@ -33,6 +35,7 @@ import (
 //	redis NODE ARGS...      send a command, print the reply; with ! want an error reply
 //	listen NODE             run another program on the node's port
 //	client NODE             hold an idle connection
+//	connected NODE          the last one of the node still serves
 //	reborn NODE             start the node again with the configuration that it has
 //	blank SENTINEL...       SENTINEL REMOVE
 //	write N [PREFIX]        write N keys to the master that the Sentinels name
@@ -49,7 +52,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "hup": cmdHup, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
-		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
+		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
 	}
@@ -61,6 +64,7 @@ type lab struct {
 	ports   map[string]int
 	foreign map[string]*os.Process // by the node whose port they took
 	jobs    map[string]*job
+	clients map[string]*resp.Conn // by node
 	marks   map[string]string
 	load    *load
 	out     *transcript // all that rsm has said

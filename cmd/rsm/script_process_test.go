@@ -202,6 +202,19 @@ func cmdClient(ts *testscript.TestScript, neg bool, words []string) {
 	ts.Defer(func() { _ = conn.Close() })
 	_, err = conn.Do(context.Background(), "PING")
 	ts.Check(err)
+	labOf(ts).clients[words[0]] = conn
+}
+
+func cmdConnected(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) == 1, "connected NODE")
+	conn := labOf(ts).clients[words[0]]
+	if conn == nil {
+		ts.Fatalf("there is no client of %s", words[0])
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := conn.Do(ctx, "PING")
+	ts.Check(err)
 }
 
 func listening(addr string) bool {

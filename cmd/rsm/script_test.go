@@ -13,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rsm/internal/redistest"
+	"rsm/internal/resp"
 )
 
 // concurrent is how many scripts run at a time. They mostly wait for Sentinel,
@@ -97,7 +98,7 @@ clusters: lain: {
 // care that nothing it starts is left.
 func setup(env *testscript.Env, bin string) error {
 	t := env.T().(testing.TB)
-	l := &lab{work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, out: &transcript{}}
+	l := &lab{work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, clients: map[string]*resp.Conn{}, out: &transcript{}}
 	for i, port := range redistest.Ports(t, len(roleNames)) {
 		l.ports[roleNames[i]] = port
 		env.Setenv(strings.ToUpper(roleNames[i]), fmt.Sprint(port))
