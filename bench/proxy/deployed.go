@@ -66,18 +66,21 @@ func (d deployed) repair(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		err := d.rsm(ctx, "apply", "--auto-approve", d.spec())
+		err := d.rsm(ctx, "apply", "--auto-approve", "--timeout", "30s", d.spec())
 		if err == nil {
 			err = d.rsm(ctx, "plan", "--detailed-exitcode", d.spec())
 		}
 		if err == nil {
 			return nil
 		}
-		select {
-		case <-time.After(500 * time.Millisecond):
-		case <-ctx.Done():
-			return fmt.Errorf("repair cluster: %w", err)
+		if ctx.Err() == nil {
+			select {
+			case <-time.After(500 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+			}
 		}
+		return fmt.Errorf("repair cluster: %w", err)
 	}
 }
 

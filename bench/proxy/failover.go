@@ -22,9 +22,28 @@ type outcome struct {
 	// through the proxy; only a crash has it.
 	late time.Duration
 	// outage is how long no writer got through, stall the longest wait of one.
-	outage, stall       time.Duration
-	acked, failed, lost int
-	reason              string // of a failed request
+	outage, stall time.Duration
+	acked, lost   int
+	failed        reasons
+	// lostFrom and lostTo are when the first and the last lost write was
+	// acknowledged, counted from the start of the failover.
+	lostFrom, lostTo time.Duration
+	again            bool // the master changed once more before the end
+}
+
+// String is a line for who waits for the end of the measurement.
+func (o outcome) String() string {
+	text := fmt.Sprintf("outage %s, stall %s, %d acknowledged, %d lost, failed %s", duration(o.outage), duration(o.stall), o.acked, o.lost, o.failed)
+	if o.kind == crash {
+		text = "late " + duration(o.late) + ", " + text
+	}
+	if o.lost > 0 {
+		text += fmt.Sprintf("; the lost were acknowledged from %+.3f s to %+.3f s", o.lostFrom.Seconds(), o.lostTo.Seconds())
+	}
+	if o.again {
+		text += "; the master changed once more"
+	}
+	return text
 }
 
 // drill is a kind of failover through one proxy, so many times.
@@ -67,6 +86,7 @@ func measureFailovers(ctx context.Context, o options, dir string, progress io.Wr
 					return found, fmt.Errorf("measure %s through %s: %w", drill.kind, t.name, err)
 				}
 				found = append(found, one)
+				fmt.Fprintf(progress, "bench: %s\n", one)
 			}
 		}
 	}
@@ -122,7 +142,11 @@ func (d deployed) judge(ctx context.Context, kind drill, writers *crew, old stri
 	}
 	time.Sleep(2 * time.Second) // of writing to the new one
 	writers.end()
-	o := outcome{kind: kind.kind, target: kind.target}
+	first := master
+	if err := await(ctx, func() (err error) { master, err = d.master(); return err }); err != nil {
+		return outcome{}, err
+	}
+	o := outcome{kind: kind.kind, target: kind.target, failed: reasons{}, again: master != first}
 	from, to := writers.gap(began)
 	o.outage = to.Sub(from)
 	if !accepted.IsZero() {
@@ -130,13 +154,15 @@ func (d deployed) judge(ctx context.Context, kind drill, writers *crew, old stri
 	}
 	for _, w := range writers.writers {
 		o.stall = max(o.stall, w.stall())
-		o.acked, o.failed = o.acked+len(w.acks), o.failed+w.failed
-		if o.reason == "" {
-			o.reason = w.reason
-		}
+		o.acked += len(w.acks)
+		o.failed.add(w.failed)
 	}
-	if o.lost, err = writers.lost(master); err != nil {
+	lost, err := writers.lost(master)
+	if err != nil {
 		return outcome{}, err
+	}
+	if o.lost = len(lost); o.lost > 0 {
+		o.lostFrom, o.lostTo = lost[0].Sub(began), lost[len(lost)-1].Sub(began)
 	}
 	_, err = ask(master, "FLUSHALL")
 	return o, err

@@ -165,12 +165,8 @@ func (r results) failoverRows() [][]string {
 		if d.kind == crash {
 			late = both(s.late)
 		}
-		failed := fmt.Sprint(s.failed)
-		if s.reason != "" {
-			failed += " (" + strings.ReplaceAll(s.reason, "|", `\|`) + ")"
-		}
 		rows = append(rows, []string{d.kind, title[d.target], fmt.Sprint(s.runs), late, both(s.outage), both(s.stall),
-			fmt.Sprint(s.acked), fmt.Sprint(s.lost), failed})
+			fmt.Sprint(s.acked), fmt.Sprint(s.lost), s.failed.String()})
 	}
 	return rows
 }

@@ -141,7 +141,7 @@ func (r results) judgeFailovers() []verdict {
 		return []verdict{late, missing(stall), missing(whole)}
 	}
 	stall.measured, stall.met = fmt.Sprintf("%s in %d runs", duration(s.stall.most), s.runs), s.stall.most <= mostStall
-	whole.measured, whole.met = fmt.Sprintf("%d lost, %d failed in %d runs", s.lost, s.failed, s.runs), s.lost == 0 && s.failed == 0
+	whole.measured, whole.met = fmt.Sprintf("%d lost, %d failed in %d runs", s.lost, s.failed.total(), s.runs), s.lost == 0 && s.failed.total() == 0
 	return []verdict{late, stall, whole}
 }
 
@@ -160,22 +160,20 @@ func spreadOf(runs []outcome, field func(outcome) time.Duration) spread {
 type summary struct {
 	runs                int
 	late, outage, stall spread
-	acked, failed, lost int
-	reason              string
+	acked, lost         int
+	failed              reasons
 }
 
 func summarise(all []outcome, kind, target string) summary {
 	var runs []outcome
-	var s summary
+	s := summary{failed: reasons{}}
 	for _, o := range all {
 		if o.kind != kind || o.target != target {
 			continue
 		}
 		runs = append(runs, o)
-		s.acked, s.failed, s.lost = s.acked+o.acked, s.failed+o.failed, s.lost+o.lost
-		if s.reason == "" {
-			s.reason = o.reason
-		}
+		s.acked, s.lost = s.acked+o.acked, s.lost+o.lost
+		s.failed.add(o.failed)
 	}
 	if s.runs = len(runs); s.runs == 0 {
 		return s

@@ -55,7 +55,7 @@ func TestJudgeFailovers(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	good := []outcome{
-		{kind: crash, target: rsm, late: 50 * ms}, {kind: crash, target: haproxy, late: time.Hour, failed: 7},
+		{kind: crash, target: rsm, late: 50 * ms}, {kind: crash, target: haproxy, late: time.Hour, failed: reasons{"closed": 7}},
 		{kind: handover, target: rsm, stall: 2 * time.Second, acked: 5}, {kind: handover, target: rsm, stall: ms, acked: 5},
 	}
 	if got := (results{failovers: good}).judgeFailovers(); words(got) != "met met met" {
@@ -63,7 +63,7 @@ func TestJudgeFailovers(t *testing.T) {
 	}
 	for i, bad := range []outcome{
 		{kind: crash, target: rsm, late: 51 * ms}, {kind: handover, target: rsm, stall: 2001 * ms},
-		{kind: handover, target: rsm, lost: 1}, {kind: handover, target: rsm, failed: 1},
+		{kind: handover, target: rsm, lost: 1}, {kind: handover, target: rsm, failed: reasons{"INDOUBT": 1}},
 	} {
 		got := (results{failovers: append(good[:len(good):len(good)], bad)}).judgeFailovers()
 		if n := strings.Count(words(got), "MISSED"); n != 1 || got[min(i, 2)].met {

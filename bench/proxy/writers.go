@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -14,9 +18,50 @@ import (
 type writer struct {
 	addr, prefix string
 	acks         []ack
-	failed       int    // requests that got an error or lost their connection
-	reason       string // of the first of them
+	failed       reasons // requests that got an error or lost their connection
 	begun, ended time.Time
+}
+
+// reasons counts errors by their kind.
+type reasons map[string]int
+
+// reason is the first word of an error reply, or what became of the connection.
+func reason(err error) string {
+	if isRefused(err) {
+		word, _, _ := strings.Cut(err.Error(), " ")
+		return word
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "no reply"
+	}
+	return "closed"
+}
+
+func (r reasons) add(more reasons) {
+	for word, n := range more {
+		r[word] += n
+	}
+}
+
+// total is how many errors there were.
+func (r reasons) total() int {
+	sum := 0
+	for _, n := range r {
+		sum += n
+	}
+	return sum
+}
+
+// String is "3: 2 INDOUBT, 1 closed".
+func (r reasons) String() string {
+	text, sep := fmt.Sprint(r.total()), ": "
+	for _, word := range slices.Sorted(maps.Keys(r)) {
+		text, sep = text+fmt.Sprintf("%s%d %s", sep, r[word], word), ", "
+	}
+	return text
 }
 
 // ack is an acknowledged write.
@@ -38,13 +83,13 @@ func (w *writer) key(seq int) string { return fmt.Sprintf("%s:%d", w.prefix, seq
 // run writes until the context ends. A failed write is not repeated: the next key
 // has its own.
 func (w *writer) run(ctx context.Context) {
-	w.begun = time.Now()
+	w.begun, w.failed = time.Now(), reasons{}
 	defer func() { w.ended = time.Now() }()
 	var c *client
 	for seq := 0; ctx.Err() == nil; seq++ {
 		var err error
 		if c == nil {
-			c, err = dial(w.addr, time.Second)
+			c, err = dial(w.addr, patience)
 		}
 		if err == nil {
 			_, err = c.do("SET", w.key(seq), "1")
@@ -54,9 +99,7 @@ func (w *writer) run(ctx context.Context) {
 			time.Sleep(pace)
 			continue
 		}
-		if w.failed++; w.reason == "" {
-			w.reason = err.Error()
-		}
+		w.failed[reason(err)]++
 		if c != nil && !isRefused(err) {
 			c.close()
 			c = nil
@@ -124,30 +167,31 @@ func (c *crew) gap(moment time.Time) (from, to time.Time) {
 	return from, to
 }
 
-// lost counts acknowledged writes that the server does not have.
-func (c *crew) lost(addr string) (int, error) {
+// lost lists when the writes were acknowledged that the server does not have.
+func (c *crew) lost(addr string) ([]time.Time, error) {
 	conn, err := dial(addr, patience)
 	if err != nil {
-		return 0, fmt.Errorf("look for writes: %w", err)
+		return nil, fmt.Errorf("look for writes: %w", err)
 	}
 	defer conn.close()
-	missing := 0
+	var missing []time.Time
 	for _, w := range c.writers {
 		for part := range slices.Chunk(w.acks, 1000) {
 			commands := make([][]string, len(part))
 			for i, a := range part {
 				commands[i] = []string{"EXISTS", w.key(a.seq)}
 			}
-			err := conn.pipeline(commands, func(_ int, reply []string) {
+			err := conn.pipeline(commands, func(i int, reply []string) {
 				if reply[0] != "1" {
-					missing++
+					missing = append(missing, part[i].at)
 				}
 			})
 			if err != nil {
-				return 0, fmt.Errorf("look for writes: %w", err)
+				return nil, fmt.Errorf("look for writes: %w", err)
 			}
 		}
 	}
+	slices.SortFunc(missing, time.Time.Compare)
 	return missing, nil
 }
 

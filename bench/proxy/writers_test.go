@@ -1,6 +1,9 @@
 package proxy
 
 import (
+	"io"
+	"os"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -30,5 +33,19 @@ func TestGapAndStall(t *testing.T) {
 	}
 	if got := write(500).stall(); got != 500*time.Millisecond {
 		t.Errorf("stall of a writer that never got through is %v", got)
+	}
+}
+
+func TestReasons(t *testing.T) {
+	t.Parallel()
+	r := reasons{}
+	for _, err := range []error{refused("INDOUBT who knows"), io.EOF, syscall.ECONNREFUSED, os.ErrDeadlineExceeded, refused("INDOUBT again")} {
+		r.add(reasons{reason(err): 1})
+	}
+	if got := r.String(); r.total() != 5 || got != "5: 2 INDOUBT, 1 closed, 1 no reply, 1 refused" {
+		t.Errorf("reasons are %q", got)
+	}
+	if got := (reasons{}).String(); got != "0" {
+		t.Errorf("no reasons are %q", got)
 	}
 }
