@@ -1,6 +1,7 @@
 // Package execute performs reconcile's actions: over the wire, and through a
 // Host for what happens on this machine. It sends exactly the commands that the
-// plan shows and decides nothing.
+// plan shows and decides nothing, but for a Handover, whose next command depends on
+// what it sees (handover_next.go).
 //
 //	e := &execute.Executor{Auth: cluster.Auth, Host: host}
 //	err := e.Do(ctx, step.Action)
