@@ -26,6 +26,9 @@ func TestExample(t *testing.T) {
 	if lain.Sentinel.DownAfter != 2*time.Second || lain.Sentinel.Quorum != 2 {
 		t.Errorf("sentinel is %+v", lain.Sentinel)
 	}
+	if role, err := spec.ProxyRole("lain"); err != nil || role.Proxy.Addr() != "127.0.0.1:8889" || role.Proxy.Fence != 2*time.Second {
+		t.Errorf("the proxy is %+v, %v", role.Proxy, err)
+	}
 	if at := spec.Positions["clusters.lain.redis.config.maxmemory"]; at != "lain.cue:21:4" {
 		t.Errorf("maxmemory is written at %q", at)
 	}
