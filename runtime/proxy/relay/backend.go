@@ -89,7 +89,7 @@ func (b *backend) readable(l *loop) {
 			return
 		}
 		keep := copy(l.replies, b.in)
-		n, err := b.wire.read(l.replies[keep:])
+		n, err := b.read(l.replies[keep:])
 		if err == errAgain {
 			return
 		}

@@ -81,7 +81,7 @@ func (c *client) readable(l *loop) {
 		return
 	}
 	if c.taken == len(c.in) {
-		n, err := c.wire.read(l.scratch)
+		n, err := c.read(l.scratch)
 		if err != nil {
 			l.ended(c, err)
 			return
@@ -98,7 +98,7 @@ func (c *client) readable(l *loop) {
 	if len(c.in) == cap(c.in) {
 		c.in = append(c.in, make([]byte, min(len(c.in), requestBytes))...)[:len(c.in)]
 	}
-	n, err := c.wire.read(c.in[len(c.in):cap(c.in)])
+	n, err := c.read(c.in[len(c.in):cap(c.in)])
 	if err != nil {
 		l.ended(c, err)
 		return
@@ -315,6 +315,7 @@ func (l *loop) drop(c *client) {
 	l.buffers.put(c.out)
 	c.in, c.out, c.redo = nil, nil, nil
 	delete(l.clients, c.id)
+	l.stats.left(c)
 	l.shared.left(c.listener)
 }
 

@@ -11,6 +11,8 @@ type conn struct {
 	wire wire
 	out  []byte
 	off  int // out[:off] is written
+	// Bytes that came and went so far.
+	received, sent uint64
 	// What the poller was told to wait for.
 	reads, writes bool
 	dirty         bool // in the loop's list of those to flush
@@ -21,7 +23,7 @@ type conn struct {
 // there is room.
 func (c *conn) flush(end int) error {
 	for c.off < end {
-		n, err := c.wire.write(c.out[c.off:end])
+		n, err := c.write(c.out[c.off:end])
 		if err == errAgain {
 			return c.watch(c.reads, true)
 		}
@@ -34,6 +36,19 @@ func (c *conn) flush(end int) error {
 		return c.watch(c.reads, false)
 	}
 	return nil
+}
+
+// read and write are those of the wire, counted.
+func (c *conn) read(b []byte) (int, error) {
+	n, err := c.wire.read(b)
+	c.received += uint64(n)
+	return n, err
+}
+
+func (c *conn) write(b []byte) (int, error) {
+	n, err := c.wire.write(b)
+	c.sent += uint64(n)
+	return n, err
 }
 
 // watch changes what the poller waits for, if it changes.

@@ -16,7 +16,7 @@ func (l *loop) slow(c *client, cmd *command.Command, raw []byte) bool {
 	case c.wait != waitNothing:
 		return false
 	case refusal != "":
-		return l.answer(c, refusal)
+		return l.deny(c, refusal)
 	case c.state.lost:
 		return l.lostTransaction(c, cmd)
 	}
@@ -64,10 +64,10 @@ func (l *loop) together(c *client, cmd *command.Command, raw []byte) bool {
 // enqueue hands a request to a backend.
 func (l *loop) enqueue(b *backend, c *client, cmd *command.Command, raw []byte) *entry {
 	b.out = append(b.out, raw...)
-	e := b.ring.back()
-	if e == nil || e.c != c || e.cmd != cmd || e.at != l.ns || e.fate != forward || e.streamed || c.quiet {
+	e, sampled := b.ring.back(), l.seen.due()
+	if sampled || e == nil || e.c != c || e.cmd != cmd || e.at != l.ns || e.fate != forward || e.streamed || e.sampled || c.quiet {
 		e = b.ring.push()
-		e.c, e.cmd, e.at = c, cmd, l.ns
+		e.c, e.cmd, e.at, e.sampled = c, cmd, l.ns, sampled
 		if c.quiet {
 			e.fate = swallow
 		}

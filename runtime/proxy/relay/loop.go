@@ -58,6 +58,7 @@ type loop struct {
 	inbox []func(*loop)
 
 	stats stats
+	seen  seen
 }
 
 // post has the loop call f in its next turn. Any goroutine may call it.

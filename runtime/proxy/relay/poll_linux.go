@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"sync"
 	"syscall"
 	"unsafe"
 )
@@ -13,6 +14,9 @@ type poller struct {
 	fd     int
 	events []syscall.EpollEvent
 	wakeup [2]int // a pipe: the write end wakes the wait
+
+	mu     sync.Mutex // between wake and close
+	closed bool
 }
 
 // ready is one descriptor that can go on.
@@ -39,13 +43,23 @@ func newPoller() (*poller, error) {
 }
 
 func (p *poller) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
 	for _, fd := range []int{p.fd, p.wakeup[0], p.wakeup[1]} {
 		_ = syscall.Close(fd)
 	}
 }
 
-// wake ends a wait, now or the next one. It may be called from any goroutine.
-func (p *poller) wake() { _, _ = syscall.Write(p.wakeup[1], []byte{0}) }
+// wake ends a wait, now or the next one. It may be called from any goroutine, and
+// after close.
+func (p *poller) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed { // by now the descriptor may be that of something else
+		_, _ = syscall.Write(p.wakeup[1], []byte{0})
+	}
+}
 
 func (p *poller) add(fd int, read, write bool) error {
 	return p.control(syscall.EPOLL_CTL_ADD, fd, read, write)

@@ -34,14 +34,15 @@ type Config struct {
 // shared is what the loops of a relay have in common.
 type shared struct {
 	Config
-	role   atomic.Pointer[schema.ProxyRole]
-	all    []*loop
-	loops  int
-	ids    atomic.Uint64
-	mu     sync.Mutex
-	counts map[*Listener]int
-	total  int
-	zones  map[schema.Addr]string
+	role     atomic.Pointer[schema.ProxyRole]
+	all      []*loop
+	loops    int
+	ids      atomic.Uint64
+	mu       sync.Mutex
+	counts   map[*Listener]int
+	total    int
+	rejected uint64 // clients that found no place
+	zones    map[schema.Addr]string
 }
 
 func (s *shared) target() *follow.Target { return s.Config.Target() }
@@ -64,10 +65,9 @@ func (s *shared) left(from *Listener) {
 func (s *shared) enter(at *Listener) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if limit := s.role.Load().Proxy.MaxClients; limit > 0 && s.total >= limit {
-		return "-ERR max number of clients reached"
-	}
-	if at.MaxClients > 0 && s.counts[at] >= at.MaxClients {
+	limit := s.role.Load().Proxy.MaxClients
+	if limit > 0 && s.total >= limit || at.MaxClients > 0 && s.counts[at] >= at.MaxClients {
+		s.rejected++
 		return "-ERR max number of clients reached"
 	}
 	s.counts[at]++
@@ -102,12 +102,15 @@ func New(cfg Config) (*Relay, error) {
 
 func newLoop(s *shared, poll *poller) *loop {
 	now := time.Now()
-	return &loop{
+	l := &loop{
 		shared: s, log: s.Log, poll: poll, yield: yields,
 		clients: map[uint64]*client{}, servers: map[string]*server{}, idents: map[identity]*identity{},
 		rules: map[*Listener]*rules{}, table: command.Fallback(), target: &follow.Target{}, gen: 1,
 		now: now, start: now, scratch: make([]byte, requestBytes), replies: make([]byte, replyBytes),
+		seen: newSeen(s.Role.Proxy.SlowLog), stats: stats{listeners: map[string]*ListenerReport{}},
 	}
+	l.stats.carry(l.table, l.table)
+	return l
 }
 
 // Run turns the loops until ctx ends. Then every connection is closed.
@@ -138,8 +141,8 @@ func (r *Relay) SetTable(t *command.Table) {
 }
 
 func (l *loop) setTable(t *command.Table) {
+	l.stats.carry(l.table, t)
 	l.table, l.rules = t, map[*Listener]*rules{}
-	l.stats.commands = make([]Latency, t.Len())
 	for _, c := range l.clients {
 		c.rules, c.gen = l.rulesOf(c.listener), 0
 	}
@@ -175,7 +178,7 @@ func (l *loop) accept(conn net.Conn, at *Listener, from string) {
 		l.shared.left(at)
 		return
 	}
-	l.stats.accepted++
+	l.stats.came(c)
 	l.clients[c.id] = c
 }
 
@@ -193,7 +196,12 @@ func (l *loop) baseIdentity(at *Listener) *identity {
 }
 
 // Reload takes new settings. Clients stay, under the new rules of their listener.
-func (r *Relay) Reload(role schema.ProxyRole) { r.shared.role.Store(&role) }
+func (r *Relay) Reload(role schema.ProxyRole) {
+	r.shared.role.Store(&role)
+	for _, l := range r.shared.all {
+		l.post(func(l *loop) { l.seen.slow = int64(role.Proxy.SlowLog) })
+	}
+}
 
 // Drain waits until every client is gone or idle, for a time at most.
 func (r *Relay) Drain(ctx context.Context, patience time.Duration) {

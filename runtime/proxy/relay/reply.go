@@ -34,6 +34,7 @@ func (l *loop) several(b *backend, e *entry, data []byte) (int, error) {
 		}
 		done++
 	}
+	e.replied += pos
 	l.emit(b, e.c, data[:pos])
 	if b.scan.Rest() > bigReply && b.shared {
 		l.retire(b)
@@ -59,6 +60,7 @@ func (l *loop) single(b *backend, e *entry, data []byte) (int, error) {
 	if err != nil {
 		return n, err
 	}
+	e.replied += n
 	switch b.fate {
 	case forward:
 		c := e.c
@@ -95,6 +97,9 @@ func (l *loop) concluded(b *backend, e *entry) {
 	if owner != nil && cmd != nil {
 		owner.state.learn(cmd, b.first)
 	}
+	if cmd != nil && kind != swallow && strings.HasPrefix(b.first, "-") {
+		l.latency(cmd).Errors++
+	}
 	l.settle(b, e, 1)
 }
 
@@ -118,6 +123,7 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 		fallthrough
 	case e.c.diverting && e.cmd.Repeat && !e.streamed:
 		e.c.putBack(redo{request: l.request0(b, e)})
+		l.stats.retries++
 		b.fate = swallow
 	case b.server.deposed && !e.cmd.Repeat && data[0] != '-' && changes(e.cmd):
 		l.stats.doubts++
@@ -189,7 +195,7 @@ func (l *loop) settle(b *backend, e *entry, done int) {
 	}
 	c, cmd := e.c, e.cmd
 	if e.n, e.done = e.n-done, e.done+done; e.n == 0 {
-		l.stats.answered(e, l.ns)
+		l.answered(b, e)
 		if !e.streamed {
 			b.done += e.size
 		}
@@ -230,7 +236,7 @@ func (l *loop) emit(b *backend, c *client, data []byte) {
 		return
 	}
 	if len(data) >= bufferSize && c.off == len(c.out) && !c.writes {
-		n, err := c.wire.write(data)
+		n, err := c.write(data)
 		if err != nil && err != errAgain {
 			l.drop(c)
 			return

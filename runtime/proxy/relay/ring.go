@@ -24,6 +24,10 @@ type entry struct {
 	fate fate
 	// streamed means that the bytes were passed on and not kept.
 	streamed bool
+	// sampled entries are single requests that are looked at when they are answered.
+	sampled bool
+	// replied are the bytes of the replies so far.
+	replied int
 	// words is the number of confirmations that (un)subscribing still brings.
 	words int
 	// then gets a captured reply.

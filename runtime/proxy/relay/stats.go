@@ -17,23 +17,21 @@ type Latency struct {
 
 // stats are what one loop has counted. Only the loop touches them.
 type stats struct {
-	opened   uint64 // connections to servers
-	accepted uint64
-	holds    uint64 // clients that had to wait for a master
-	retries  uint64 // requests that were sent again
-	doubts   uint64 // requests whose fate nobody knows
-	refusals uint64 // waits that ended with an error
-	commands []Latency
+	opened   uint64    // connections to servers
+	holds    uint64    // clients that had to wait for a master
+	retries  uint64    // requests that were sent again
+	doubts   uint64    // requests whose fate nobody knows
+	refusals uint64    // waits that ended with an error
+	denied   uint64    // requests that a listener's rules refused
+	commands []Latency // by the IDs of the loop's table
+	// listeners have the bytes of clients that are gone.
+	listeners map[string]*ListenerReport
 }
 
-// answered counts a run of answers.
-func (s *stats) answered(e *entry, now int64) {
-	if e.cmd == nil || e.cmd.ID >= len(s.commands) {
-		return
-	}
-	micros := uint64(max(now-e.at, 0)) / 1000
-	c := &s.commands[e.cmd.ID]
-	c.Count += uint64(e.done)
-	c.Sum += micros * uint64(e.done)
-	c.Counts[min(bits.Len64(micros), Buckets-1)] += uint64(e.done)
+// answered counts a run of n answers that took some nanoseconds.
+func (c *Latency) answered(n int, took int64) {
+	micros := uint64(max(took, 0)) / 1000
+	c.Count += uint64(n)
+	c.Sum += micros * uint64(n)
+	c.Counts[min(bits.Len64(micros), Buckets-1)] += uint64(n)
 }
