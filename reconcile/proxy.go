@@ -57,6 +57,7 @@ func diffProxies(c *schema.Cluster, s *State) []Drift {
 		role, ok := c.ProxyRole(p.Name)
 		switch {
 		case r == nil || !ok:
+		case !r.Process.Local && len(p.Addrs()) == 0: // sockets are not seen from here
 		case r.Process.Running && r.Digest != "" && r.Digest != role.Digest():
 			drifts = append(drifts, diffRole(p.Name, r.Role, role)...)
 		default:
