@@ -117,6 +117,23 @@ func (d deployed) master() (string, error) {
 	return named, err
 }
 
+// only is the master when no other server that answers takes itself for one:
+// Sentinel may promote a second one soon after the first, and names it a second
+// after clients have found it.
+func (d deployed) only() (string, error) {
+	master, err := d.master()
+	if err != nil {
+		return "", err
+	}
+	for _, port := range d.redis {
+		addr := endpoint(port)
+		if role, err := info(addr, "replication", "role"); addr != master && err == nil && role == "master" {
+			return "", fmt.Errorf("ask for the master: %s and %s", master, addr)
+		}
+	}
+	return master, nil
+}
+
 // whole reports, as an error that says what is missing, whether a master other
 // than old has both replicas.
 func (d deployed) whole(old string) (string, error) {
@@ -137,6 +154,28 @@ func (d deployed) whole(old string) (string, error) {
 		}
 	}
 	return master, nil
+}
+
+// healthy reports, as an error, whether every Sentinel takes both replicas for
+// fit to be promoted. After a restart that takes it some seconds.
+func (d deployed) healthy() error {
+	for _, port := range d.sentinels {
+		words, err := ask(endpoint(port), "SENTINEL", "REPLICAS", masterName)
+		if err != nil {
+			return fmt.Errorf("ask for replicas: %w", err)
+		}
+		fit := 0
+		for i := 0; i+1 < len(words); i += 2 {
+			switch words[i] + "=" + words[i+1] {
+			case "flags=slave", "master-link-status=ok":
+				fit++
+			}
+		}
+		if fit != 4 {
+			return fmt.Errorf("ask for replicas: the Sentinel at port %d does not trust both", port)
+		}
+	}
+	return nil
 }
 
 // kill ends a server as a crash does.

@@ -100,6 +100,9 @@ func (d deployed) drill(ctx context.Context, kind drill, t target, run int) (out
 	if err := d.repair(ctx); err != nil {
 		return outcome{}, err
 	}
+	if err := await(ctx, d.healthy); err != nil {
+		return outcome{}, err
+	}
 	old, err := d.master()
 	if err != nil {
 		return outcome{}, err
@@ -131,7 +134,7 @@ func (d deployed) judge(ctx context.Context, kind drill, writers *crew, old stri
 	master := ""
 	err := await(ctx, func() (err error) {
 		if kind.kind == crash {
-			master, err = d.master() // its replicas may still wait for the dead one
+			master, err = d.only() // its replicas may still wait for the dead one
 			return err
 		}
 		master, err = d.whole(old)
@@ -143,7 +146,7 @@ func (d deployed) judge(ctx context.Context, kind drill, writers *crew, old stri
 	time.Sleep(2 * time.Second) // of writing to the new one
 	writers.end()
 	first := master
-	if err := await(ctx, func() (err error) { master, err = d.master(); return err }); err != nil {
+	if err := await(ctx, func() (err error) { master, err = d.only(); return err }); err != nil {
 		return outcome{}, err
 	}
 	o := outcome{kind: kind.kind, target: kind.target, failed: reasons{}, again: master != first}
