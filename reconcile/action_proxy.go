@@ -27,7 +27,7 @@ func (a ReloadRole) Done(s *State) bool {
 }
 
 // String is the line in a plan.
-func (a ReloadRole) String() string { return "reload its settings; its clients stay connected" }
+func (a ReloadRole) String() string { return "reload its settings" }
 
 func (a ReloadRole) onHost() []string {
 	return []string{"write " + a.Role.file("proxy.json"), "SIGHUP, and wait until it has taken them"}
