@@ -22,6 +22,7 @@ var layers = [][]string{
 var homes = map[string][]string{
 	"cuelang.org/go":             {"schema"},
 	"github.com/go-git/go-git":   {"reconcile/source"},
+	"github.com/prometheus":      {"runtime/", "cmd/rsm"},
 	"github.com/redis/go-redis":  {"reconcile/observe", "reconcile/execute", "runtime/worker", "runtime/registry", "runtime/clients"},
 	"github.com/shirou/gopsutil": {"runtime/agent"},
 	"github.com/urfave/cli":      {"cmd/rsm"},

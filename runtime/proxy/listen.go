@@ -57,6 +57,7 @@ func (p *Proxy) Reload(role schema.ProxyRole) error {
 	}
 	p.role.Store(&role)
 	p.relay.Reload(role)
+	p.tendAdmin()
 	return nil
 }
 

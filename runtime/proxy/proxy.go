@@ -33,15 +33,26 @@ type Proxy struct {
 	relay    *relay.Relay
 	backend  *tls.Config // nil for plain TCP to the servers
 	changed  chan struct{}
+	started  time.Time
+	version  atomic.Pointer[string]
+	ending   atomic.Bool
+	readers  chan struct{} // of the access log
 
 	mu   sync.Mutex
 	open map[string]*door
+
+	adminMu  sync.Mutex
+	admin    *admin // nil when there is none
+	adminErr string // why it is not the one that is wanted
 }
 
 // New makes a proxy that listens at once; an error leaves nothing open. Run
 // closes what it opened.
 func New(role schema.ProxyRole, log *slog.Logger) (*Proxy, error) {
-	p := &Proxy{log: log, open: map[string]*door{}, changed: make(chan struct{}, 1)}
+	p := &Proxy{
+		log: log, open: map[string]*door{}, changed: make(chan struct{}, 1),
+		started: time.Now(), readers: make(chan struct{}, accessReaders),
+	}
 	p.role.Store(&role)
 	if role.Proxy.TLS != nil {
 		var err error
@@ -85,6 +96,9 @@ func secret(s *schema.Secret) func() (string, error) {
 	return s.Read
 }
 
+// SetVersion says what the admin listener tells to be the version of rsm.
+func (p *Proxy) SetVersion(version string) { p.version.Store(&version) }
+
 // turn is called when requests go elsewhere.
 func (p *Proxy) turn(*follow.Target) {
 	if p.relay != nil {
@@ -105,8 +119,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var parts sync.WaitGroup
-	errs := make(chan error, 3)
-	for _, part := range []func(context.Context) error{p.follower.Run, p.relay.Run, p.keepTable} {
+	errs := make(chan error, 4)
+	for _, part := range []func(context.Context) error{p.follower.Run, p.relay.Run, p.keepTable, p.keepAdmin} {
 		parts.Go(func() {
 			if err := part(inner); err != nil && !errors.Is(err, context.Canceled) {
 				errs <- err
@@ -128,6 +142,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 
 // shut closes every listener.
 func (p *Proxy) shut() {
+	p.ending.Store(true)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, d := range p.open {

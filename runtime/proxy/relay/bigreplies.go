@@ -88,15 +88,15 @@ func (t *bigReplies) place(hash uint64, size int, now int64) int {
 
 // BigReply is a big reply.
 type BigReply struct {
-	Command string
-	Key     string // the first one, shortened
-	DB      int
-	Bytes   int // of the biggest
+	Command string `json:"command"`
+	Key     string `json:"key,omitempty"` // the first one, shortened
+	DB      int    `json:"db"`
+	Bytes   int    `json:"bytes"` // of the biggest
 	// Seen is how many such were looked at, of 1 kB and more: one in 128, and each
 	// of 64 kB and more that was asked for alone. Last is when.
-	Seen   uint64
-	Last   time.Time
-	Server schema.Addr
+	Seen   uint64      `json:"seen"`
+	Last   time.Time   `json:"last"`
+	Server schema.Addr `json:"server"`
 }
 
 // BigReplies returns the biggest replies of the last hour, at most limit.

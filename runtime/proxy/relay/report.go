@@ -11,8 +11,7 @@ import (
 	"rsm/schema"
 )
 
-// Report is what a relay has done and does now. What counts is counted since the
-// relay was made and never falls.
+// Report is what a relay has done and does now.
 type Report struct {
 	Loops     []LoopReport
 	Listeners []ListenerReport // by name; with those that were closed
@@ -21,54 +20,65 @@ type Report struct {
 	Commands []CommandReport
 	// States counts the clients by what they do, see ClientReport.State.
 	States map[string]int
-	// InFlight requests were sent and not answered yet.
-	InFlight int
-	// HeldClients wait for a master with HeldBytes of requests, one of them since
-	// LongestHold.
-	HeldClients int
-	HeldBytes   int64
-	LongestHold time.Duration
+	Held   HeldReport
+	Counters
+}
 
-	Opened   uint64 // connections to servers
-	Rejected uint64 // clients for which there was no place
-	Holds    uint64 // times that a client had to wait for a master
-	Refusals uint64 // of those, how many ended with an error
-	Retries  uint64 // requests that were sent again
-	Doubts   uint64 // requests whose fate nobody knows
-	Denied   uint64 // requests that the rules of a listener refused
+// HeldReport is who waits for a master now.
+type HeldReport struct {
+	Clients int `json:"clients"`
+	// Bytes of their requests, and since when the first of them waits, in seconds.
+	Bytes   int64   `json:"bytes"`
+	Longest float64 `json:"longest_seconds"`
+}
+
+// Counters count since the relay was made, and never fall.
+type Counters struct {
+	Opened   uint64 `json:"opened"`   // connections to servers
+	Rejected uint64 `json:"rejected"` // clients for which there was no place
+	Holds    uint64 `json:"holds"`    // times that a client had to wait for a master
+	Refusals uint64 `json:"refusals"` // of those, how many ended with an error
+	Retries  uint64 `json:"retries"`  // requests that were sent again
+	Doubts   uint64 `json:"doubts"`   // requests whose fate nobody knows
+	Denied   uint64 `json:"denied"`   // requests that the rules of a listener refused
 }
 
 // LoopReport is one event loop.
 type LoopReport struct {
-	Clients  int
-	Backends int
-	InFlight int
+	Clients  int `json:"clients"`
+	Backends int `json:"backends"`
+	InFlight int `json:"in_flight"` // requests that are not answered yet
 	// Turns are how often it looked for something to do.
-	Turns uint64
+	Turns uint64 `json:"turns"`
 }
 
 // ListenerReport is the traffic of one listener.
 type ListenerReport struct {
-	Name     string
-	Clients  int    // now
-	Accepted uint64 // ever
+	Name     string `json:"name"`
+	Clients  int    `json:"clients"`  // now
+	Accepted uint64 `json:"accepted"` // ever
 	// Received are bytes from clients, Sent bytes to them.
-	Received, Sent uint64
+	Received uint64 `json:"received_bytes"`
+	Sent     uint64 `json:"sent_bytes"`
 }
 
 // ServerReport is the connections to one server.
 type ServerReport struct {
-	Addr schema.Addr
+	Addr schema.Addr `json:"address"`
 	// Shared connections carry the requests of many clients, each Pinned one those
 	// of a single client, Idle ones wait for work; Opening ones are not logged in
 	// yet, and Retired ones only finish what they were sent.
-	Shared, Pinned, Idle, Opening, Retired int
-	// InFlight requests were sent and not answered yet, or wait to be sent.
-	InFlight int
+	Shared  int `json:"shared"`
+	Pinned  int `json:"pinned"`
+	Idle    int `json:"idle"`
+	Opening int `json:"opening"`
+	Retired int `json:"retired"`
+	// InFlight requests are not answered yet; some may not be sent.
+	InFlight int `json:"in_flight"`
 	// Deposed servers were the master and answer what they still owe.
-	Deposed bool
+	Deposed bool `json:"deposed"`
 	// Failures are attempts to connect that came to nothing since the last success.
-	Failures int
+	Failures int `json:"failures"`
 }
 
 // CommandReport is the answers to one command.
@@ -77,8 +87,10 @@ type CommandReport struct {
 	Latency
 }
 
-// Seconds is the time in which all answers together came.
+// Seconds is the time that all answers took together.
 func (l Latency) Seconds() float64 { return float64(l.Sum) / 1e6 }
+
+func seconds(ns int64) float64 { return time.Duration(ns).Seconds() }
 
 // Bound is the upper bound of a bucket; 0 for the last one, which has none.
 func Bound(bucket int) time.Duration {
@@ -171,8 +183,8 @@ func at[K comparable, V any](m map[K]*V, key K) *V {
 
 func (t *tally) add(part *tally) {
 	t.Loops = append(t.Loops, part.Loops...)
-	t.InFlight, t.HeldClients, t.HeldBytes = t.InFlight+part.InFlight, t.HeldClients+part.HeldClients, t.HeldBytes+part.HeldBytes
-	t.LongestHold = max(t.LongestHold, part.LongestHold)
+	t.Held.Clients, t.Held.Bytes = t.Held.Clients+part.Held.Clients, t.Held.Bytes+part.Held.Bytes
+	t.Held.Longest = max(t.Held.Longest, part.Held.Longest)
 	t.Opened, t.Holds, t.Refusals = t.Opened+part.Opened, t.Holds+part.Holds, t.Refusals+part.Refusals
 	t.Retries, t.Doubts, t.Denied = t.Retries+part.Retries, t.Doubts+part.Doubts, t.Denied+part.Denied
 	for state, n := range part.States {

@@ -4,33 +4,35 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"time"
 
 	"rsm/schema"
 )
 
 // ClientReport is one client.
 type ClientReport struct {
-	ID       uint64
-	Addr     string
-	Name     string // what it calls itself
-	User     string
-	DB       int
-	Protocol int // 2 or 3
-	Listener string
+	ID       uint64 `json:"id"`
+	Addr     string `json:"address"`
+	Name     string `json:"name,omitempty"` // what it calls itself
+	User     string `json:"user"`
+	DB       int    `json:"db"`
+	Protocol int    `json:"protocol"` // 2 or 3
+	Listener string `json:"listener"`
 	// State is what it does: "idle", "busy" (waits for answers), "held" (for a
 	// master), "waiting" (for room at the server), "stalled" (does not read its
 	// replies), "delayed" (sent more than it may), "pinned" (has a connection of its
 	// own), "transaction" or "subscribed" (and what for).
-	State    string
-	Server   schema.Addr // where its last request went
-	Age      time.Duration
-	Idle     time.Duration // since its last request
-	Requests uint64
-	InFlight int
+	State string `json:"state"`
+	// Server is where its last request went.
+	Server schema.Addr `json:"server,omitempty"`
+	// Age is since it connected, Idle since its last request, in seconds.
+	Age      float64 `json:"age_seconds"`
+	Idle     float64 `json:"idle_seconds"`
+	Requests uint64  `json:"requests"`
+	InFlight int     `json:"in_flight"`
 	// Received are bytes from it, Sent bytes to it.
-	Received, Sent uint64
-	Command        string // the last one
+	Received uint64 `json:"received_bytes"`
+	Sent     uint64 `json:"sent_bytes"`
+	Command  string `json:"command,omitempty"` // the last one
 }
 
 // Order is what clients are sorted by.
@@ -63,7 +65,7 @@ func (c *ClientReport) rank(by Order) int64 {
 	case ByBytes:
 		return -int64(c.Received + c.Sent)
 	case ByIdle:
-		return -int64(c.Idle)
+		return -int64(c.Idle * 1e9)
 	}
 	return -int64(c.Requests)
 }
@@ -77,7 +79,7 @@ func (l *loop) first(by Order, limit int) []ClientReport {
 	}
 	var best []ranked
 	for _, c := range l.clients {
-		r := ranked{(&ClientReport{Requests: c.requests, Received: c.received, Sent: c.sent, Idle: time.Duration(l.ns - c.last)}).rank(by), c}
+		r := ranked{(&ClientReport{Requests: c.requests, Received: c.received, Sent: c.sent, Idle: seconds(l.ns - c.last)}).rank(by), c}
 		if len(best) >= limit && (limit == 0 || r.rank >= best[len(best)-1].rank) {
 			continue
 		}
@@ -95,13 +97,19 @@ func (l *loop) first(by Order, limit int) []ClientReport {
 func (l *loop) describe(c *client) ClientReport {
 	r := ClientReport{
 		ID: c.id, Addr: c.addr, Name: c.name, User: c.user(), DB: c.ident.db, Protocol: c.ident.proto, Listener: c.listener.Name,
-		State: c.doing(), Age: time.Duration(l.ns - c.since), Idle: time.Duration(l.ns - c.last),
+		State: c.doing(), Age: seconds(l.ns - c.since), Idle: seconds(l.ns - c.last),
 		Requests: c.requests, InFlight: c.outstanding, Received: c.received, Sent: c.sent, Command: commandName(c.lastCommand),
 	}
 	if c.lane != nil {
 		r.Server = c.lane.server.addr
 	}
 	return r
+}
+
+// Alive has every loop answer; the error says that one does not.
+func (r *Relay) Alive(ctx context.Context) error {
+	_, err := ask(ctx, r, func(*loop) struct{} { return struct{}{} })
+	return err
 }
 
 // user is who the client is to the server.

@@ -1,17 +1,13 @@
 package relay
 
-import (
-	"time"
-
-	"rsm/runtime/proxy/command"
-)
+import "rsm/runtime/proxy/command"
 
 // report tells what one loop has done.
 func (l *loop) report() *tally {
 	t := newTally()
 	s := &l.stats
 	t.Opened, t.Holds, t.Refusals, t.Retries, t.Doubts, t.Denied = s.opened, s.holds, s.refusals, s.retries, s.doubts, s.denied
-	t.InFlight, t.HeldBytes = l.outgone, l.heldFor
+	t.Held.Bytes = l.heldFor
 	for id := range s.commands {
 		if s.commands[id].Count > 0 {
 			at(t.commands, commandName(l.table.At(id))).Add(s.commands[id])
@@ -32,8 +28,8 @@ func (l *loop) report() *tally {
 		mine.Sent += c.sent
 		t.States[c.doing()]++
 		if c.wait == waitMaster {
-			t.HeldClients++
-			t.LongestHold = max(t.LongestHold, time.Duration(l.ns-c.waits))
+			t.Held.Clients++
+			t.Held.Longest = max(t.Held.Longest, seconds(l.ns-c.waits))
 		}
 	}
 	t.Loops = []LoopReport{{Clients: len(l.clients), Backends: backends, InFlight: l.outgone, Turns: l.turns}}

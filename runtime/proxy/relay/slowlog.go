@@ -15,20 +15,23 @@ const slowSize = 128
 // Slow is a request that took long. Its values and all but its first key are not
 // kept.
 type Slow struct {
-	// Time is when it was passed on, Took until its answer came.
-	Time time.Time
-	Took time.Duration
+	// Time is when it was passed on, Seconds until its answer came.
+	Time    time.Time `json:"time"`
+	Seconds float64   `json:"seconds"`
 	// Client is the address, Name what the client calls itself.
-	Client, Name string
-	ID           uint64
-	Listener     string
-	Command      string
-	Args         int // the command's name included; 0 when it was too long to be kept
+	Client   string `json:"client"`
+	Name     string `json:"name,omitempty"`
+	ID       uint64 `json:"id"`
+	Listener string `json:"listener"`
+	Command  string `json:"command"`
+	// Args is the number of arguments, the command's name included; 0 when it was
+	// too long to be kept.
+	Args int `json:"args"`
 	// Requests of this command were sent one after the other; the first is meant.
-	Requests int
-	Key      string // the first one, shortened
-	DB       int
-	Server   schema.Addr
+	Requests int         `json:"requests"`
+	Key      string      `json:"key,omitempty"` // the first one, shortened
+	DB       int         `json:"db"`
+	Server   schema.Addr `json:"server"`
 }
 
 // slowLog has the last slow requests.
@@ -63,7 +66,7 @@ func (s *slowLog) list(l *loop) []Slow {
 	for n := range min(s.count, slowSize) {
 		i := &s.items[n]
 		slow := Slow{
-			Time: l.clock(i.at), Took: time.Duration(i.took), Client: i.addr, Name: i.name, ID: i.id, Listener: i.listener,
+			Time: l.clock(i.at), Seconds: seconds(i.took), Client: i.addr, Name: i.name, ID: i.id, Listener: i.listener,
 			Command: commandName(i.cmd), Args: i.args, Requests: i.requests, DB: i.key.db, Server: i.server,
 		}
 		if i.keyed {

@@ -8,11 +8,11 @@ const Buckets = 24
 
 // Latency counts answers of one command.
 type Latency struct {
-	Count  uint64
-	Errors uint64
-	Sum    uint64 // microseconds
+	Count  uint64 `json:"count"`
+	Errors uint64 `json:"errors"`
+	Sum    uint64 `json:"sum_microseconds"`
 	// Counts[i] answers took less than 2^i microseconds, and not less than half.
-	Counts [Buckets]uint64
+	Counts [Buckets]uint64 `json:"buckets"`
 }
 
 // stats are what one loop has counted. Only the loop touches them.

@@ -89,15 +89,16 @@ func keyHash(seed maphash.Seed, g *glance) uint64 {
 
 // HotKey is a key that many requests are for.
 type HotKey struct {
-	Key string // shortened
-	DB  int
+	Key string `json:"key"` // shortened
+	DB  int    `json:"db"`
 	// Command is the last one that was seen.
-	Command string
+	Command string `json:"command"`
 	// Requests are an estimate; Over of them at most are those of other keys. What
 	// is longer ago counts less: half after a minute.
-	Requests, Over uint64
+	Requests uint64 `json:"requests"`
+	Over     uint64 `json:"over"`
 	// Share of all requests that have a key.
-	Share float64
+	Share float64 `json:"share"`
 }
 
 // HotKeys returns the keys that are asked for most often, at most limit, and how

@@ -10,22 +10,24 @@ import (
 
 // Access is one request and its answer, for the access log. No values are in it.
 type Access struct {
-	// Time is when it was passed on, Took until its answer came.
-	Time time.Time
-	Took time.Duration
+	// Time is when it was passed on, Seconds until its answer came.
+	Time    time.Time `json:"time"`
+	Seconds float64   `json:"seconds"`
 	// Client is the address, Name what the client calls itself.
-	Client, Name string
-	ID           uint64
-	User         string
-	Listener     string
-	DB           int
-	Command      string
-	Args         int    // the command's name included; 0 when it was too long to be kept
-	Key          string // the first one, shortened
-	// Request and Reply are their sizes in bytes; Request is 0 when it was too long
-	// to be kept.
-	Request, Reply int
-	Server         schema.Addr
+	Client   string `json:"client"`
+	Name     string `json:"name,omitempty"`
+	ID       uint64 `json:"id"`
+	User     string `json:"user"`
+	Listener string `json:"listener"`
+	DB       int    `json:"db"`
+	Command  string `json:"command"`
+	// Args is the number of arguments, the command's name included, and Request the
+	// size in bytes; 0 when it was too long to be kept.
+	Args    int         `json:"args"`
+	Key     string      `json:"key,omitempty"` // the first one, shortened
+	Request int         `json:"request_bytes"`
+	Reply   int         `json:"reply_bytes"`
+	Server  schema.Addr `json:"server"`
 }
 
 // Watch gets requests as they are answered.
@@ -70,7 +72,7 @@ func (l *loop) show(g *glance) {
 		return
 	}
 	shown := Access{
-		Time: l.clock(g.at), Took: time.Duration(g.took), Client: g.c.addr, Name: g.c.name, ID: g.c.id, User: g.c.user(),
+		Time: l.clock(g.at), Seconds: seconds(g.took), Client: g.c.addr, Name: g.c.name, ID: g.c.id, User: g.c.user(),
 		Listener: g.c.listener.Name, DB: g.c.ident.db, Command: commandName(g.cmd), Args: g.args,
 		Request: g.size, Reply: g.replied, Server: g.server.addr,
 	}
