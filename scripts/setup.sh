@@ -3,7 +3,8 @@
 # redis-sentinel (through apt) and the Go modules. What is there is left alone.
 #
 #   setup.sh           what running rsm needs
-#   setup.sh race      and a C compiler, which Go's race detector needs
+#   setup.sh race      and what the tests need: a C compiler for Go's race
+#                      detector, and the client programs that talk to the proxy
 #   setup.sh ansible   and ansible-core and redis-cli, for the benchmark
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -103,12 +104,30 @@ apt_get() {
 	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@" </dev/null >&2
 }
 
+# install_ioredis puts the client library for Node.js where the tests look for
+# it, outside the tree.
+install_ioredis() {
+	local version=5.9.2 dir=${XDG_CACHE_HOME:-$HOME/.cache}/rsm-test/ioredis
+	if grep -qs "\"version\": *\"$version\"" "$dir/node_modules/ioredis/package.json"; then
+		return
+	fi
+	echo "setup: installing ioredis $version" >&2
+	mkdir -p "$dir"
+	npm install --prefix "$dir" --no-save --no-audit --no-fund --ignore-scripts --loglevel=error "ioredis@$version" </dev/null >&2 ||
+		fail "could not install ioredis: check the network, or npm's registry ($(npm config get registry))"
+}
+
 check_go
 missing=() extra=${1:-}
 has redis-server || missing+=(redis-server)
 has redis-sentinel || missing+=(redis-sentinel)
-if [ "$extra" = race ] && ! echo '#include <stdlib.h>' | "$(go env CC)" -E - >/dev/null 2>&1; then
-	missing+=(gcc libc6-dev)
+if [ "$extra" = race ]; then
+	echo '#include <stdlib.h>' | "$(go env CC)" -E - >/dev/null 2>&1 || missing+=(gcc libc6-dev)
+	has redis-cli && has redis-benchmark || missing+=(redis-tools)
+	# apt installs modules for the system's Python, whichever comes first on PATH.
+	/usr/bin/python3 -c 'import redis' >/dev/null 2>&1 || missing+=(python3-redis)
+	has node || missing+=(nodejs)
+	has npm || missing+=(npm)
 fi
 if [ "$extra" = ansible ]; then
 	has ansible-playbook || missing+=(ansible-core)
@@ -116,5 +135,8 @@ if [ "$extra" = ansible ]; then
 fi
 if [ ${#missing[@]} -gt 0 ]; then
 	install_packages "${missing[@]}"
+fi
+if [ "$extra" = race ]; then
+	install_ioredis
 fi
 go mod download || fail "could not download the Go modules: check the network, or GOPROXY ($(go env GOPROXY))"
