@@ -111,7 +111,7 @@ func (h *handover) holdBack(ctx context.Context) error {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return context.Cause(ctx)
 		case time.Now().After(deadline):
 			return fmt.Errorf("nothing was done: within %s %w", noticeLimit, err)
 		}
@@ -191,7 +191,7 @@ func (h *handover) connect(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Now().After(deadline):
-			return errors.Join(fmt.Errorf("not every replica that Sentinel may promote keeps up"), err)
+			return errors.Join(errors.New("not every replica that Sentinel may promote keeps up"), err)
 		}
 	}
 }

@@ -311,6 +311,8 @@ func TestHandoverToTheWorse(t *testing.T) {
 	a := b.to(2, true)
 	a.Rivals[0].Priority = 7
 	b.Redis[1].Do("CONFIG", "SET", "replica-priority", "7")
+	notice := func(milliseconds string) { b.Sentinels[0].Do("SENTINEL", "DEBUG", "INFO-PERIOD", milliseconds) }
+	notice("3600000")
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		redistest.Wait(t, 5*time.Second, redistest.Want("priority", "0", func() string { return b.Redis[1].Info("slave_priority") }))
@@ -322,6 +324,7 @@ func TestHandoverToTheWorse(t *testing.T) {
 	if have := b.Redis[1].Info("slave_priority"); have != "7" {
 		t.Errorf("after an interrupt the priority is %s", have)
 	}
+	notice("1000")
 	must(t, b.executor(), a)
 	b.passed()
 	if have := b.Redis[1].Info("slave_priority"); b.leader != 2 || have != "7" || !strings.Contains(readFile(t, b.Redis[1].Config), "replica-priority 7") {
