@@ -37,7 +37,7 @@ func (h *handover) demote(ctx context.Context, leader schema.Addr) error {
 		failed = errors.Join(failed, fmt.Errorf("%s was promoted only after writes went on at %s for %s: some of them may be lost",
 			leader, h.a.From.Name, now.Sub(h.released).Round(time.Millisecond)))
 	case h.a.Exact && leader != h.a.To.Addr:
-		failed = errors.Join(failed, fmt.Errorf("Sentinel promoted %s, not %s; nothing was lost", leader, h.a.To.Name))
+		failed = errors.Join(failed, fmt.Errorf("it is %s that Sentinel promoted, not %s", leader, h.a.To.Name))
 	}
 	return failed
 }
