@@ -54,12 +54,15 @@ func diffProxies(c *schema.Cluster, s *State) []Drift {
 	var drifts []Drift
 	for _, p := range c.Proxies {
 		r := s.Proxies[p.Name]
-		role, ok := c.ProxyRole(p.Name)
 		switch {
-		case r == nil || !ok:
+		case r == nil:
 		case !r.Process.Local && len(p.Addrs()) == 0: // sockets are not seen from here
-		case r.Process.Running && r.Digest != "" && r.Digest != role.Digest():
-			drifts = append(drifts, diffRole(p.Name, r.Role, role)...)
+		case r.Process.Running && r.Digest != "":
+			if role, _ := c.ProxyRole(p.Name); r.Digest != role.Digest() {
+				drifts = append(drifts, diffRole(p.Name, r.Role, role)...)
+				continue
+			}
+			fallthrough
 		default:
 			drifts = append(drifts, diffProcess(p.Name, r.Reach, r.Why, r.Process)...)
 		}
@@ -71,18 +74,20 @@ func diffProxies(c *schema.Cluster, s *State) []Drift {
 // the spec. They come after the Sentinels: a proxy asks them who leads.
 func (d *decision) proxies() {
 	for _, p := range d.c.Proxies {
-		role, _ := d.c.ProxyRole(p.Name)
-		r, ref := d.s.Proxies[p.Name], proxyRef(d.c, p)
+		r := d.s.Proxies[p.Name]
 		causes := slices.DeleteFunc(slices.Clone(d.drifts), func(x Drift) bool { return x.Subject != p.Name })
+		if r == nil || len(causes) == 0 || !r.Process.Local {
+			continue
+		}
+		role, _ := d.c.ProxyRole(p.Name)
+		want, ref := role.Digest(), proxyRef(d.c, p)
 		switch {
-		case r == nil || len(causes) == 0 || !r.Process.Local:
-		case r.Process.Running && r.Digest == "": // it starts; a signal would end it
-		case r.Process.Running && r.Refused == role.Digest():
+		case r.Process.Running && (r.Digest == "" || r.Digest == want): // it starts, and a signal would end it; or it hangs
+		case r.Process.Running && r.Refused == want:
 			d.hold(Held{Subject: p.Name, Causes: causes, Reason: fmt.Sprintf(
 				"it goes on as before, as it refuses these settings: %s; change them, or mend that and send it SIGHUP (kill -HUP %d)", r.Refusal, r.Process.PID)})
-		case r.Process.Running && r.Digest != role.Digest():
-			d.add(ReloadRole{Role: ref, Proxy: role}, causes...)
 		case r.Process.Running:
+			d.add(ReloadRole{Role: ref, Proxy: role}, causes...)
 		case r.Process.Foreign != "":
 			d.hold(Held{Subject: p.Name, Causes: causes, Reason: fmt.Sprintf(
 				"its port is held by %s, which rsm did not start: stop that, or change the port in the spec", r.Process.Foreign)})

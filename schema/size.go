@@ -11,11 +11,27 @@ import (
 func ParseSize(text string) (n int64, ok bool) {
 	lower := strings.ToLower(text)
 	digits := strings.TrimRight(lower, "bkmg")
-	factor, ok := map[string]int64{
-		"": 1, "b": 1, "k": 1000, "kb": 1 << 10, "m": 1e6, "mb": 1 << 20, "g": 1e9, "gb": 1 << 30,
-	}[lower[len(digits):]]
+	factor := int64(0)
+	switch lower[len(digits):] {
+	case "", "b":
+		factor = 1
+	case "k":
+		factor = 1000
+	case "kb":
+		factor = 1 << 10
+	case "m":
+		factor = 1e6
+	case "mb":
+		factor = 1 << 20
+	case "g":
+		factor = 1e9
+	case "gb":
+		factor = 1 << 30
+	default:
+		return 0, false
+	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !ok || n > math.MaxInt64/factor {
+	if err != nil || n > math.MaxInt64/factor {
 		return 0, false
 	}
 	return n * factor, true
