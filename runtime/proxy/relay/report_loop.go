@@ -7,7 +7,6 @@ func (l *loop) report() *tally {
 	t := newTally()
 	s := &l.stats
 	t.Opened, t.Holds, t.Refusals, t.Retries, t.Doubts, t.Denied = s.opened, s.holds, s.refusals, s.retries, s.doubts, s.denied
-	t.Held.Bytes = l.heldFor
 	for id := range s.commands {
 		if s.commands[id].Count > 0 {
 			at(t.commands, commandName(l.table.At(id))).Add(s.commands[id])
@@ -29,6 +28,7 @@ func (l *loop) report() *tally {
 		t.States[c.doing()]++
 		if c.wait == waitMaster {
 			t.Held.Clients++
+			t.Held.Bytes += int64(len(c.in) - c.taken)
 			t.Held.Longest = max(t.Held.Longest, seconds(l.ns-c.waits))
 		}
 	}
