@@ -165,7 +165,7 @@ func at(replies [][]byte, i int) string {
 	if i >= len(replies) {
 		return ""
 	}
-	if bytes.HasPrefix(replies[i], []byte("%7\r\n$6\r\nserver")) || bytes.HasPrefix(replies[i], []byte("*14\r\n$6\r\nserver")) {
+	if bytes.Contains(replies[i], []byte("$6\r\nserver\r\n$5\r\nredis\r\n")) {
 		return helloID.ReplaceAllString(string(replies[i]), "${1}N")
 	}
 	return string(replies[i])

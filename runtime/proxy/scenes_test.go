@@ -79,7 +79,10 @@ func TestScenes(t *testing.T) {
 			{conn: 0, request: join(pipeline("BLPOP none 0.01", "GET k"), []byte("*x\r\n")), ends: byClose},
 		},
 		"debugger": {
-			{conn: 0, request: pipeline("SCRIPT DEBUG NO", "SCRIPT DEBUG MAYBE", "EVAL return(1) 0")},
+			// Not in a pipeline: the server refuses it there.
+			{conn: 0, request: pipeline("SCRIPT DEBUG MAYBE"), ends: byCount},
+			{conn: 0, request: pipeline("SCRIPT DEBUG NO"), ends: byCount},
+			{conn: 0, request: pipeline("EVAL return(1) 0")},
 		},
 		"many in one pipeline": {
 			{conn: 0, request: bytes.Repeat(pipeline("INCR n", "GET n", "LPUSH l 1"), 20_000)},
@@ -139,7 +142,8 @@ func TestLargeValues(t *testing.T) {
 	l.sameData()
 }
 
-// TestPasswordIsTheServersMatter has a server that wants one.
+// TestPasswordIsTheServersMatter has a server that wants one. Its limit of ten
+// arguments before AUTH is not the proxy's, which does not know who needs AUTH.
 func TestPasswordIsTheServersMatter(t *testing.T) {
 	t.Parallel()
 	l := newPair(t)
@@ -159,8 +163,6 @@ func TestPasswordIsTheServersMatter(t *testing.T) {
 		{conn: 1, request: pipeline("RESET"), ends: byCount},
 		{conn: 1, request: pipeline("GET k"), ends: byCount},
 		{conn: 1, request: pipeline("AUTH default secret", "GET k", "GET none")},
-		{conn: 2, request: join(pipeline("GET k"), []byte("*11\r\n")), ends: byClose},
-		{conn: 2, request: join(pipeline("GET k"), []byte("*1\r\n$16385\r\n")), ends: byClose},
 	} {
 		x.text = fmt.Sprintf("%q", x.request)
 		l.run(x)
