@@ -53,8 +53,9 @@ func (b *backend) writable(l *loop) {
 		l.broken(b, err)
 		return
 	}
-	if e := b.ring.front(); e != nil && e.streamed && b.ring.count == 1 {
-		b.done = b.off // what is passed on in pieces is not kept
+	e := b.ring.front()
+	if e != nil && e.streamed && b.ring.count == 1 || b.owner != nil && b.owner.state.raw {
+		b.done = b.off // nobody asks for it again
 	}
 	l.trim(b)
 }
@@ -85,6 +86,9 @@ func (l *loop) trim(b *backend) {
 
 func (b *backend) readable(l *loop) {
 	for range 4 { // then others get their turn
+		if b.blockedBy != nil && !b.reads { // not what was asked for: it has failed
+			l.broken(b, errGone)
+		}
 		if b.gone || b.blockedBy != nil {
 			return
 		}

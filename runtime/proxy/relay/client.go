@@ -45,7 +45,8 @@ type client struct {
 	back        int    // where the next one is inserted
 	diverting   bool   // replies to later requests wait behind redo
 	again       bool   // the request that is being sent comes from redo
-	quiet       bool   // and its reply goes nowhere
+	quiet       bool   // the reply of the request that is being sent goes nowhere
+	mute        mute
 	transaction []byte // what was sent since MULTI, nil when that cannot be done again
 	unanswered  int    // requests of it
 	outstanding int
@@ -76,7 +77,13 @@ type redo struct {
 }
 
 func (c *client) readable(l *loop) {
-	if c.gone || c.wait != waitNothing && len(c.in)-c.taken >= maxInput {
+	switch {
+	case c.gone:
+		return
+	case !c.reads: // not what was asked for: the connection has failed
+		l.drop(c)
+		return
+	case c.wait != waitNothing && len(c.in)-c.taken >= maxInput:
 		_ = c.watch(false, c.writes)
 		return
 	}
@@ -111,9 +118,6 @@ func (c *client) readable(l *loop) {
 func (c *client) keep(l *loop, rest []byte) {
 	if c.in == nil {
 		c.in = l.buffers.get()
-	}
-	if c.wait == waitMaster {
-		l.heldFor += int64(len(rest))
 	}
 	c.in, c.taken = append(c.in[:0], rest...), 0
 	c.pause(l)
@@ -155,7 +159,12 @@ func (l *loop) resume(c *client) {
 func (l *loop) serve(c *client, b []byte) int {
 	taken := 0
 	for taken < len(b) && c.wait == waitNothing && !c.closing {
-		if c.stream != nil {
+		switch {
+		case c.state.unread:
+			c.pin.out = append(c.pin.out, b[taken:]...)
+			l.dirt(c.pin)
+			return len(b)
+		case c.stream != nil:
 			n := l.passOn(c, b[taken:])
 			taken += n
 			if n == 0 {
@@ -167,6 +176,9 @@ func (l *loop) serve(c *client, b []byte) int {
 		switch {
 		case err != nil:
 			l.protocolError(c, err)
+			if c.state.unread {
+				continue
+			}
 			return taken
 		case r.Size == 0:
 			l.incomplete(c, b[taken:], r)
@@ -176,6 +188,9 @@ func (l *loop) serve(c *client, b []byte) int {
 			continue
 		case r.Inline:
 			if !l.inline(c, b[taken:taken+r.Size]) {
+				if c.state.unread {
+					continue
+				}
 				return taken
 			}
 		case r.Args > 0 && !l.request(c, b[taken:taken+r.Size], r.Name):
@@ -190,6 +205,9 @@ func (l *loop) serve(c *client, b []byte) int {
 // cannot be done now.
 func (l *loop) request(c *client, raw, name []byte) bool {
 	cmd := l.table.Lookup(name)
+	if c.mute != loud {
+		return l.muted(c, cmd, raw)
+	}
 	if c.gen == l.gen && c.rules.fast[cmd.ID] && c.lane.room() {
 		l.enqueue(c.lane, c, cmd, raw)
 		return true
@@ -212,6 +230,14 @@ func (l *loop) inline(c *client, line []byte) bool {
 
 // protocolError answers bytes that are no request, in its turn, and closes.
 func (l *loop) protocolError(c *client, err error) {
+	switch {
+	case c.state.raw && c.rules.open: // replies have no turn any more: let the server say it
+		c.state.unread = true
+		return
+	case c.state.raw:
+		l.drop(c)
+		return
+	}
 	if c.outstanding > 0 || len(c.redo) > 0 {
 		c.wait = waitReplies
 		return
@@ -247,6 +273,9 @@ func (l *loop) finish(c *client) {
 
 // say appends a reply of the proxy's own; nothing may be outstanding.
 func (l *loop) say(c *client, line string) {
+	if c.quiet {
+		return
+	}
 	c.out = append(l.output(c), line...)
 	c.out = append(c.out, '\r', '\n')
 }

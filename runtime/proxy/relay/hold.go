@@ -1,7 +1,7 @@
 package relay
 
 import (
-	"time"
+	"slices"
 
 	"rsm/internal/frame"
 	"rsm/runtime/proxy/command"
@@ -19,7 +19,6 @@ func (l *loop) hold(c *client) bool {
 	if !c.held {
 		c.held = true
 		l.held = append(l.held, c)
-		l.heldFor += int64(len(c.in) - c.taken)
 	}
 	return false
 }
@@ -27,7 +26,7 @@ func (l *loop) hold(c *client) bool {
 // wakeHeld lets all go on that wait for a master.
 func (l *loop) wakeHeld() {
 	held := l.held
-	l.held, l.heldFor = nil, 0
+	l.held, l.wakeAt = nil, 0
 	for _, c := range held {
 		c.held = false
 		if c.wait == waitMaster {
@@ -41,21 +40,26 @@ func (l *loop) wakeHeld() {
 // an error, and so do those that came last when too much waits.
 func (l *loop) release() {
 	if len(l.held) == 0 {
+		l.heldFor = 0
 		return
 	}
-	patience := int64(l.shared.role.Load().Proxy.Hold)
-	memory := l.shared.role.Load().Proxy.HoldMemory / int64(l.shared.loops)
-	for i := len(l.held) - 1; i >= 0; i-- {
-		c := l.held[i]
-		late := l.ns-c.waits >= patience
-		if memory > 0 && l.heldFor > memory {
-			late, l.heldFor = true, l.heldFor-int64(len(c.in)-c.taken)
-		}
-		if late && c.wait == waitMaster && !c.gone {
+	limits := &l.shared.role.Load().Proxy
+	memory, used := limits.HoldMemory/int64(l.shared.loops), int64(0)
+	for _, c := range l.held {
+		used += int64(len(c.in) - c.taken)
+		late := l.ns-c.waits >= int64(limits.Hold)
+		if (late || memory > 0 && used > memory) && c.wait == waitMaster && !c.gone {
 			l.refuseAll(c)
 		}
 	}
-	l.wakeHeld() // who still has no master holds again
+	l.heldFor = used
+	l.held = slices.DeleteFunc(l.held, func(c *client) bool {
+		c.held = c.wait == waitMaster && !c.gone
+		return !c.held
+	})
+	if l.wakeAt > 0 && l.ns >= l.wakeAt {
+		l.wakeHeld()
+	}
 }
 
 // refuseAll answers everything that a client has sent with an error.
@@ -144,7 +148,7 @@ func (l *loop) route(c *client, cmd *command.Command) *server {
 			return nil
 		}
 	}
-	if l.master == nil || l.target.Hold || l.draining && l.master.deposed {
+	if l.master == nil || l.target.Hold {
 		return nil
 	}
 	return l.master
@@ -241,5 +245,3 @@ func (l *loop) opening() bool {
 	}
 	return false
 }
-
-const millisecond = int64(time.Millisecond)

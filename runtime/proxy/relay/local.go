@@ -13,17 +13,16 @@ import (
 // local answers what only the proxy can answer. done is false when the request
 // is for a server after all; ok is false when the client must wait.
 func (l *loop) local(c *client, cmd *command.Command, raw []byte) (done, ok bool) {
-	if raw == nil || c.state.raw || c.state.multi {
+	switch {
+	case raw == nil || c.state.raw:
 		return false, false
-	}
-	switch cmd.Kind {
-	case command.Quit:
+	case cmd.Kind == command.Quit:
 		ok = l.answer(c, "+OK")
 		c.closing = ok
 		return true, ok
-	case command.Reset:
+	case cmd.Kind == command.Reset && len(frame.Args(raw)) == 1:
 		return true, l.reset(c)
-	case command.Client:
+	case cmd.Kind == command.Client && !c.state.multi && c.transaction == nil:
 		return l.clientCommand(c, frame.Args(raw))
 	}
 	return false, false
@@ -116,13 +115,16 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 	sub, n := strings.ToLower(string(args[1])), len(args)
 	switch {
 	case sub == "id" && n == 2, sub == "getname" && n == 2, sub == "setname" && n == 3 && validName(args[2]),
-		sub == "info" && n == 2, sub == "list", sub == "kill" && n > 2:
+		sub == "info" && n == 2, sub == "list", sub == "kill" && n > 2, sub == "reply" && n == 3 && muteOf(args[2]) != unknown:
 	default:
 		return false, false
 	}
 	if c.outstanding > 0 {
 		c.wait = waitReplies
 		return true, false
+	}
+	if c.state.subs.total > 0 && c.ident.proto == 2 {
+		return false, false // the server refuses it
 	}
 	switch sub {
 	case "id":
@@ -140,12 +142,58 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 		}
 	case "info":
 		l.sayText(c, l.line(c)+"\n")
+	case "reply":
+		l.setMute(c, muteOf(args[2]))
 	case "list":
 		return l.clientList(c, args[2:])
 	case "kill":
 		return l.clientKill(c, args[2:])
 	}
 	return true, true
+}
+
+// mute is what CLIENT REPLY asks for.
+type mute uint8
+
+const (
+	loud mute = iota
+	off
+	skip // the next reply only
+	unknown
+)
+
+func muteOf(arg []byte) mute {
+	switch strings.ToLower(string(arg)) {
+	case "on":
+		return loud
+	case "off":
+		return off
+	case "skip":
+		return skip
+	}
+	return unknown
+}
+
+func (l *loop) setMute(c *client, want mute) {
+	switch {
+	case want == loud:
+		c.mute, c.quiet = loud, false
+		l.say(c, "+OK")
+	case c.mute != off:
+		c.mute = want
+	}
+}
+
+// muted sends a request whose reply the client does not want.
+func (l *loop) muted(c *client, cmd *command.Command, raw []byte) bool {
+	before := c.mute
+	c.quiet = true
+	ok := l.slow(c, cmd, raw)
+	c.quiet = false
+	if ok && before == skip && c.mute == skip {
+		c.mute = loud
+	}
+	return ok
 }
 
 // validName reports whether CLIENT SETNAME takes a name; if not, the server says

@@ -34,25 +34,25 @@ type loop struct {
 	master *server // nil while there is none
 	gen    int     // counts up when a client's lane may be another one
 
-	now      time.Time
-	ns       int64 // now, as nanoseconds since start
-	start    time.Time
-	ticked   int64
-	second   int64
-	turns    uint64
-	yield    int // looks without waiting, adapted to what they bring
-	scratch  []byte
-	replies  []byte
-	buffers  buffers
-	found    []ready
-	dirty    []*backend
-	flushes  []*client
-	run      []*client // may go on
-	held     []*client // wait for a master
-	delayed  []*client // sent more than they may in this second
-	heldFor  int64     // bytes that held clients wait with
-	outgone  int       // requests that are not answered, of all backends
-	draining bool
+	now     time.Time
+	ns      int64 // now, as nanoseconds since start
+	start   time.Time
+	ticked  int64
+	second  int64
+	turns   uint64
+	yield   int // looks without waiting, adapted to what they bring
+	scratch []byte
+	replies []byte
+	buffers buffers
+	found   []ready
+	dirty   []*backend
+	flushes []*client
+	run     []*client // may go on
+	held    []*client // wait for a master
+	delayed []*client // sent more than they may in this second
+	heldFor int64     // bytes that held clients wait with
+	wakeAt  int64     // when they may try again without a new target, 0 never
+	outgone int       // requests that are not answered, of all backends
 
 	mu    sync.Mutex
 	inbox []func(*loop)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"strings"
 
 	"rsm/internal/frame"
 	"rsm/runtime/proxy/command"
@@ -17,6 +18,7 @@ type pinState struct {
 	subs         subscriptions
 	sticky       bool // for as long as the client stays
 	raw          bool // replies cannot be counted any more
+	unread       bool // nor can requests
 	// What a client lost with its pin.
 	lost      bool // a transaction
 	lostWatch bool
@@ -71,9 +73,11 @@ func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
 		return false
 	case c.state.raw:
 		b.out = append(b.out, raw...)
-		b.done = len(b.out) // nobody will answer for it
 		l.dirt(b)
 		return true
+	case becomes(cmd) && c.outstanding > 0 && !c.state.multi && c.transaction == nil:
+		c.wait = waitReplies // who the client is then depends on them
+		return false
 	case l.endsCounting(c, cmd, raw):
 		if c.outstanding > 0 {
 			c.wait = waitReplies
@@ -87,6 +91,11 @@ func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
 	}
 	l.pinnedEntry(c, b, cmd, raw)
 	return true
+}
+
+// becomes reports whether a command changes who the client is.
+func becomes(cmd *command.Command) bool {
+	return cmd.Kind == command.Auth || cmd.Kind == command.Hello || cmd.Kind == command.Select
 }
 
 // pinTo gives a client a backend of its own.
@@ -108,7 +117,7 @@ func (l *loop) pinTo(c *client, server *server) bool {
 
 // pinnedEntry queues a request and prepares for what its reply changes.
 func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []byte) {
-	if cmd.Kind == command.Wait { // any command makes the connection ask about all writes before it
+	if cmd.Kind == command.Wait && c.transaction == nil { // any command makes the connection ask about all writes before it
 		l.own(b, swallow, nil, "PING")
 	}
 	l.remember(c, cmd, raw)
@@ -124,25 +133,42 @@ func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []by
 	case command.Subscribe, command.Unsubscribe:
 		e.words = len(frame.Args(raw)) - 1
 	case command.Auth, command.Hello, command.Select:
-		if !c.state.multi {
+		if !c.state.multi && c.transaction == nil {
 			l.identify(c, e, cmd, raw)
 		}
 	case command.Client:
-		c.state.sticky = true
+		c.state.sticky = c.state.sticky || changesConnection(raw)
 	}
+}
+
+// changesConnection reports whether a CLIENT command is about the connection that
+// it is sent on, and stays in force.
+func changesConnection(raw []byte) bool {
+	args := frame.Args(raw)
+	if len(args) < 2 {
+		return false
+	}
+	switch strings.ToLower(string(args[1])) {
+	case "tracking", "no-evict", "no-touch", "caching", "reply":
+		return true
+	}
+	return false
 }
 
 // endsCounting reports whether a command makes it impossible to tell which reply
 // belongs to which request.
 func (l *loop) endsCounting(c *client, cmd *command.Command, raw []byte) bool {
 	switch cmd.Kind {
-	case command.Stream, command.Script:
+	case command.Stream:
 		return true
+	case command.Script: // only SCRIPT DEBUG comes here
+		args := frame.Args(raw)
+		return c.state.multi || len(args) == 3 && !bytes.EqualFold(args[2], []byte("no"))
 	case command.Subscribe:
-		return c.state.multi
+		return c.transaction != nil || c.state.multi
 	case command.Client:
 		args := frame.Args(raw)
-		return len(args) > 1 && bytes.EqualFold(args[1], []byte("reply"))
+		return c.transaction != nil && len(args) > 1 && bytes.EqualFold(args[1], []byte("reply"))
 	}
 	return false
 }

@@ -27,6 +27,7 @@ type rules struct {
 	deniedSub map[int]bool
 	subs      []bool // commands of which some subcommands are denied
 	aliases   map[string]*command.Command
+	open      bool // nothing is refused
 }
 
 // newRules compiles the rules of a listener.
@@ -49,6 +50,7 @@ func newRules(of *Listener, table *command.Table) *rules {
 		cmd := table.Lookup([]byte(name))
 		r.aliases[alias], r.denied[cmd.ID] = cmd, cmd.ID != 0
 	}
+	r.open = len(of.Deny)+len(of.Rename) == 0 && !of.ReadOnly && of.Read != schema.ReadReplica
 	for id := range table.Len() {
 		cmd := table.At(id)
 		r.fast[id] = cmd.Kind == command.Plain && !r.denied[id] && !r.subs[id] && !of.readsReplica() &&

@@ -124,7 +124,10 @@ func (s *subscriptions) learn(which int, subscribed bool, now int) {
 // firstWord returns the first element of an array or push, which is a bulk.
 func firstWord(data []byte) (string, bool) {
 	i := bytes.IndexByte(data, '\n')
-	if i < 0 || i+1 >= len(data) {
+	switch {
+	case i > 1 && (data[1] == '0' || data[1] == '-'): // it has no elements
+		return "?", true
+	case i < 0 || i+1 >= len(data):
 		return "", false
 	}
 	rest := data[i+1:]

@@ -142,7 +142,7 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 // notExecuted reports whether an error proves that the command did nothing.
 func notExecuted(line string) bool {
 	for _, prefix := range []string{
-		"-READONLY ", "-LOADING ", "-MASTERDOWN ", "-UNBLOCKED ", "-EXECABORT Transaction discarded because of: READONLY ",
+		"-READONLY ", "-LOADING ", "-MASTERDOWN ", "-UNBLOCKED force unblock ", "-EXECABORT Transaction discarded because of: READONLY ",
 	} {
 		if strings.HasPrefix(line, prefix) {
 			return true

@@ -65,6 +65,9 @@ func (l *loop) server(addr schema.Addr) *server {
 func (l *loop) suspect(s *server) {
 	s.fails++
 	s.suspect = l.ns + min(suspectTime<<min(s.fails, 5), maxSuspended)
+	if l.wakeAt == 0 || s.suspect < l.wakeAt {
+		l.wakeAt = s.suspect
+	}
 	l.gen++
 }
 

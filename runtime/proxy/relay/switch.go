@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 
 	"rsm/internal/frame"
@@ -40,6 +41,8 @@ func (l *loop) follow() {
 		l.gen++
 		l.turnTo(t)
 		l.wakeHeld()
+	} else if len(l.held) > 0 && t.Master != "" && !t.Hold {
+		l.wakeHeld() // a replica may be fresh enough by now
 	}
 }
 
@@ -104,8 +107,10 @@ func (l *loop) broken(b *backend, err error) {
 	if b.gone {
 		return
 	}
-	if !b.ready || err != errGone && b.server == l.master {
+	if !b.ready {
 		l.suspect(b.server)
+	}
+	if err != errGone && (b.owner == nil || !b.ready) { // what ends a pin may be its client's doing
 		l.shared.ask(string(b.server.addr) + ": " + err.Error())
 	}
 	owner := b.owner
@@ -126,6 +131,10 @@ func (l *loop) broken(b *backend, err error) {
 	if owner != nil && !owner.gone {
 		if !restart {
 			owner.transaction = nil
+		}
+		if owner.state.raw && errors.Is(err, io.EOF) { // the server ended it, not a failover
+			owner.closing = true
+			l.wakeClient(owner)
 		}
 		l.losePin(owner)
 	}
@@ -213,6 +222,7 @@ func (l *loop) losePin(c *client) {
 	state := c.state
 	c.state = pinState{lostWatch: state.lostWatch || state.watch}
 	switch {
+	case c.closing:
 	case state.raw, state.sticky, state.subs.total > 0:
 		l.say(c, cutText)
 		c.closing = true
