@@ -18,6 +18,11 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	if command == nil || slices.Contains(args, "--generate-bash-completion") {
 		return args, nil
 	}
+	if at+1 < len(args) {
+		if sub := subcommand(command, args[at+1]); sub != nil {
+			command, at = sub, at+1
+		}
+	}
 	takes := valueFlags(command)
 	var flags, rest []string
 	for i := at + 1; i < len(args); i++ {
@@ -42,6 +47,14 @@ func reorder(app *cli.App, args []string) ([]string, error) {
 	}
 	out := append(slices.Clone(args[:at+1]), flags...)
 	return append(append(out, "--"), rest...), nil
+}
+
+func subcommand(of *cli.Command, name string) *cli.Command {
+	i := slices.IndexFunc(of.Subcommands, func(c *cli.Command) bool { return c.HasName(name) })
+	if i < 0 {
+		return nil
+	}
+	return of.Subcommands[i]
 }
 
 // valueFlags names the flags that take the next argument as their value.

@@ -101,8 +101,10 @@ func newApp(con *console) *cli.App {
 		},
 	}
 	for _, command := range app.Commands {
-		command.OnUsageError = app.OnUsageError
-		command.UseShortOptionHandling = false
+		for _, command := range append(command.Subcommands, command) {
+			command.OnUsageError = app.OnUsageError
+			command.UseShortOptionHandling = false
+		}
 	}
 	return app
 }

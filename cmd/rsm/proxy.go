@@ -27,6 +27,8 @@ func proxyCommand(con *console) *cli.Command {
 			"that could be a name is the NAME: write ./specs for a directory. SIGHUP reads the spec again, and what\n" +
 			"changed takes effect without dropping a connection; SIGINT or SIGTERM answers what was asked, then ends.\n" +
 			"rsm apply starts proxies by itself, in the background, with --config.",
+		Subcommands:     []*cli.Command{proxyStatusCommand(con)},
+		HideHelpCommand: true, // a proxy may be called help
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "read this rendered `FILE` instead of a spec"},
 		},
@@ -125,6 +127,7 @@ func serve(ctx context.Context, con *console, from proxySource) error {
 	if err != nil {
 		return fmt.Errorf("start proxy %s: %w", role.Proxy.Name, err)
 	}
+	p.SetVersion(version)
 	r := &reloader{proxySource: from, proxy: p, log: log, now: reconcile.Loaded{Version: version, Digest: digest}}
 	r.say()
 	ctx, cancel := context.WithCancel(ctx)
