@@ -63,7 +63,7 @@ func (l *loop) identify(c *client, e *entry, cmd *command.Command, raw []byte) {
 	e.then = func(l *loop, b *backend, reply []byte) {
 		if reply[0] != '-' {
 			c.ident, c.gen, c.name = l.identity(next), 0, name
-			b.ident = c.ident
+			b.ident, b.name = c.ident, name
 		}
 		if cmd.Kind == command.Hello {
 			reply = withID(reply, c.id)
@@ -131,6 +131,10 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 		l.say(c, ":"+strconv.FormatUint(c.id, 10))
 	case "setname":
 		c.name = string(args[2])
+		if c.pin != nil {
+			c.pin.name = c.name
+			l.own(c.pin, swallow, nil, "CLIENT", "SETNAME", c.name)
+		}
 		l.say(c, "+OK")
 	case "getname":
 		if c.name == "" && c.ident.proto == 3 {

@@ -16,9 +16,10 @@ const maxTransaction = 64 << 10
 type pinState struct {
 	multi, watch bool
 	subs         subscriptions
-	sticky       bool // for as long as the client stays
-	raw          bool // replies cannot be counted any more
-	unread       bool // nor can requests
+	sticky       bool    // for as long as the client stays
+	raw          bool    // replies cannot be counted any more
+	unread       bool    // nor can requests
+	renamed      *string // by the transaction
 	// What a client lost with its pin.
 	lost      bool // a transaction
 	lostWatch bool
@@ -79,7 +80,7 @@ func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
 		c.wait = waitReplies // who the client is then depends on them
 		return false
 	case l.endsCounting(c, cmd, raw):
-		if c.outstanding > 0 {
+		if b.ring.count > 0 { // replies to the proxy itself count, too
 			c.wait = waitReplies
 			return false
 		}
@@ -112,6 +113,10 @@ func (l *loop) pinTo(c *client, server *server) bool {
 		return l.hold(c)
 	}
 	b.owner, c.pin, c.lane, c.gen, c.waits = c, b, b, 0, 0
+	if b.name != c.name { // so that people who look at the server see it
+		b.name = c.name
+		l.own(b, swallow, nil, "CLIENT", "SETNAME", c.name)
+	}
 	return true
 }
 
@@ -138,6 +143,25 @@ func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []by
 		}
 	case command.Client:
 		c.state.sticky = c.state.sticky || changesConnection(raw)
+		if args := frame.Args(raw); c.transaction != nil && len(args) == 3 && bytes.EqualFold(args[1], []byte("setname")) {
+			name := string(args[2])
+			c.state.renamed = &name
+		}
+	case command.Exec:
+		if c.state.renamed != nil {
+			e.fate, e.then = capture, executed
+		}
+	}
+}
+
+// executed notes the name that a transaction gave the client.
+func executed(l *loop, b *backend, reply []byte) {
+	if c := b.owner; c != nil {
+		if c.state.renamed != nil && reply[0] == '*' {
+			c.name, b.name = *c.state.renamed, *c.state.renamed
+		}
+		c.state.renamed = nil
+		l.emit(b, c, reply)
 	}
 }
 
@@ -233,7 +257,7 @@ func (l *loop) abandon(b *backend) {
 			l.shut(b)
 			return
 		}
-		b.ident = nil
+		b.ident, b.name = nil, ""
 		l.giveBack(b)
 	}, "RESET")
 }

@@ -204,6 +204,9 @@ func (l *loop) settle(b *backend, e *entry, done int) {
 	l.outgone -= done
 	b.used = l.ns
 	if c == nil {
+		if o := b.owner; o != nil && b.ring.count == 0 && o.wait == waitReplies {
+			l.quiet(o)
+		}
 		return
 	}
 	if !cmd.Read {

@@ -131,6 +131,7 @@ func (l *loop) greet(b *backend, who *identity, reset bool) {
 	}
 	if reset {
 		ask("RESET")
+		b.name = ""
 	}
 	switch {
 	case who.password != "" && who.user != "":
