@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	cases = flag.Int("cases", 60, "random command streams")
+	cases = flag.Int("cases", 40, "random command streams")
 	seed  = flag.Uint64("seed", 0, "replay one random command stream")
 )
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -56,7 +57,7 @@ func (g *generator) encode(conn int, ends ending, commands [][]string) turn {
 	x := turn{conn: conn, ends: ends}
 	texts := make([]string, len(commands))
 	for i, words := range commands {
-		if g.IntN(40) == 0 {
+		if g.IntN(40) == 0 && !isReplySwitch(commands) {
 			x.request = append(x.request, pick(g, []string{"\r\n", "\n", " \r\n", "*0\r\n", "*-1\r\n", "*-7\r\n"})...)
 		}
 		if g.IntN(12) == 0 && words[0] != "" {
@@ -69,6 +70,12 @@ func (g *generator) encode(conn int, ends ending, commands [][]string) turn {
 	}
 	x.text = strings.Join(texts, " ; ")
 	return x
+}
+
+// isReplySwitch reports whether there is a CLIENT REPLY: an empty request takes
+// the place of the one that redis-server skips, which is not for a proxy to copy.
+func isReplySwitch(commands [][]string) bool {
+	return slices.ContainsFunc(commands, func(words []string) bool { return len(words) > 2 && words[1] == "reply" })
 }
 
 // inline writes a command as a line.
