@@ -159,6 +159,9 @@ func (p *Proxy) keepTable(ctx context.Context) error {
 		if t.Master != "" && t.RunID != have {
 			if err := p.readTable(ctx, t.Master); err != nil {
 				p.log.Warn("read commands", "server", t.Master, "error", err)
+				if have == "" {
+					p.relay.SetTable(command.Fallback()) // everything works, but nothing is shared
+				}
 			} else {
 				have = t.RunID
 			}

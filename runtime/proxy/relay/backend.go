@@ -85,10 +85,10 @@ func (l *loop) trim(b *backend) {
 }
 
 func (b *backend) readable(l *loop) {
+	if b.blockedBy != nil && !b.reads { // not what was asked for: it has failed
+		l.broken(b, errGone)
+	}
 	for range 4 { // then others get their turn
-		if b.blockedBy != nil && !b.reads { // not what was asked for: it has failed
-			l.broken(b, errGone)
-		}
 		if b.gone || b.blockedBy != nil {
 			return
 		}

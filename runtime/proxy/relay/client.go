@@ -26,6 +26,9 @@ const (
 const (
 	maxInput  = 64 << 10 // bytes of requests read ahead; a request that is longer is passed on in pieces
 	maxOutput = 1 << 20  // bytes of replies not read, above which no request is taken
+	maxSpill  = 32 << 20 // bytes of replies not read that came over a shared backend
+	maxSpills = 256 << 20
+	heavyTime = int64(5 * time.Second) // for how long such a client gets its own backend
 )
 
 // client is one connection from outside.
@@ -47,6 +50,8 @@ type client struct {
 	again       bool   // the request that is being sent comes from redo
 	quiet       bool   // the reply of the request that is being sent goes nowhere
 	mute        mute
+	heavy       int64  // until when it gets its own backend, loop's clock
+	spilling    bool   // it is in the loop's list of those that read slowly
 	transaction []byte // what was sent since MULTI, nil when that cannot be done again
 	unanswered  int    // requests of it
 	outstanding int

@@ -11,6 +11,10 @@ func (l *loop) slow(c *client, cmd *command.Command, raw []byte) bool {
 		c.wait = waitReader
 		return false
 	}
+	if c.state.ending {
+		c.wait = waitReplies
+		return false
+	}
 	cmd, raw, refusal := l.police(c, cmd, raw)
 	switch {
 	case c.wait != waitNothing:
@@ -26,7 +30,7 @@ func (l *loop) slow(c *client, cmd *command.Command, raw []byte) bool {
 			return ok
 		}
 	}
-	if c.pin != nil || l.needsPin(c, cmd, raw) {
+	if c.pin != nil || c.heavy > l.ns || l.needsPin(c, cmd, raw) {
 		return l.pinned(c, cmd, raw)
 	}
 	return l.together(c, cmd, raw)

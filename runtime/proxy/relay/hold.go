@@ -148,7 +148,7 @@ func (l *loop) route(c *client, cmd *command.Command) *server {
 			return nil
 		}
 	}
-	if l.master == nil || l.target.Hold {
+	if l.master == nil || l.target.Hold || !l.tabled {
 		return nil
 	}
 	return l.master
@@ -202,6 +202,10 @@ func (l *loop) sweep() {
 	}
 	for _, c := range l.clients {
 		c.tokens = c.listener.Rate
+		if c.eof && c.pin != nil && c.blocked() { // it would wait for somebody who is gone
+			l.drop(c)
+			continue
+		}
 		if idle := c.listener.Idle; idle > 0 && l.ns-c.last > int64(idle) && c.outstanding == 0 && c.pin == nil {
 			l.drop(c)
 		}
@@ -215,8 +219,20 @@ func (l *loop) sweep() {
 	l.delayed = nil
 }
 
+// blocked reports whether a client waits for a blocking command.
+func (c *client) blocked() bool {
+	e := c.pin.ring.front()
+	return e != nil && e.cmd != nil && e.cmd.Kind == command.Blocking
+}
+
 // tend looks after connections that take too long.
 func (l *loop) tend() {
+	l.spilled = 0
+	l.spills = slices.DeleteFunc(l.spills, func(c *client) bool {
+		l.spilled += len(c.out) - c.off
+		c.spilling = !c.gone && len(c.out)-c.off > maxOutput
+		return !c.spilling
+	})
 	for _, s := range l.servers {
 		if s.deposed && l.ns > s.patience {
 			l.cut(s, "its time is over")

@@ -27,6 +27,7 @@ type loop struct {
 	servers map[string]*server
 	idents  map[identity]*identity
 	table   *command.Table
+	tabled  bool // table is that of a server
 	rules   map[*Listener]*rules
 
 	// Where requests go.
@@ -52,6 +53,8 @@ type loop struct {
 	delayed []*client // sent more than they may in this second
 	heldFor int64     // bytes that held clients wait with
 	wakeAt  int64     // when they may try again without a new target, 0 never
+	spills  []*client // read slowly
+	spilled int       // bytes that wait for them
 	outgone int       // requests that are not answered, of all backends
 
 	mu    sync.Mutex

@@ -15,6 +15,7 @@ const maxTransaction = 64 << 10
 // pinState is what the server keeps for a client's own connection.
 type pinState struct {
 	multi, watch bool
+	ending       bool // EXEC or DISCARD is on its way
 	subs         subscriptions
 	sticky       bool    // for as long as the client stays
 	raw          bool    // replies cannot be counted any more
@@ -147,7 +148,10 @@ func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []by
 			name := string(args[2])
 			c.state.renamed = &name
 		}
+	case command.Discard:
+		c.state.ending = c.transaction != nil
 	case command.Exec:
+		c.state.ending = c.transaction != nil
 		if c.state.renamed != nil {
 			e.fate, e.then = capture, executed
 		}

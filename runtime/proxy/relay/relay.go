@@ -142,7 +142,9 @@ func (r *Relay) SetTable(t *command.Table) {
 
 func (l *loop) setTable(t *command.Table) {
 	l.stats.carry(l.table, t)
-	l.table, l.rules = t, map[*Listener]*rules{}
+	l.table, l.rules, l.tabled = t, map[*Listener]*rules{}, true
+	l.gen++
+	l.wakeHeld()
 	for _, c := range l.clients {
 		c.rules, c.gen = l.rulesOf(c.listener), 0
 	}

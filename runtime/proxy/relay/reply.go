@@ -220,7 +220,7 @@ func (l *loop) settle(b *backend, e *entry, done int) {
 
 // quiet is called when everything that a client sent is answered.
 func (l *loop) quiet(c *client) {
-	c.diverting, c.back = false, 0
+	c.diverting, c.back, c.state.ending = false, 0, false
 	if b := c.pin; b != nil && !c.gone {
 		l.unpin(c)
 	}
@@ -250,15 +250,32 @@ func (l *loop) emit(b *backend, c *client, data []byte) {
 		}
 	}
 	c.out = append(l.output(c), data...)
-	if len(c.out)-c.off <= maxOutput {
+	if len(c.out)-c.off > maxOutput {
+		l.overfull(b, c)
+	}
+}
+
+// overfull is for a client that reads more slowly than it is sent. What comes
+// over its own backend waits there. What comes over a shared one is taken, so
+// that others need not wait, up to a limit; from then on it gets its own.
+func (l *loop) overfull(b *backend, c *client) {
+	c.writable(l)
+	unread := len(c.out) - c.off
+	if c.gone || unread <= maxOutput {
 		return
 	}
-	c.writable(l)
-	if !c.gone && len(c.out)-c.off > maxOutput {
-		b.blockedBy, b.blockedAt = c, l.ns
-		_ = b.watch(false, b.writes)
-		if b.shared {
-			l.retire(b)
+	c.gen = 0
+	if b.owner == nil {
+		c.heavy = l.ns + heavyTime
+		l.retire(b)
+		if !c.spilling {
+			c.spilling = true
+			l.spills = append(l.spills, c)
+		}
+		if unread < maxSpill && l.spilled < maxSpills {
+			return
 		}
 	}
+	b.blockedBy, b.blockedAt = c, l.ns
+	_ = b.watch(false, b.writes)
 }

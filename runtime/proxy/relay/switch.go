@@ -117,27 +117,80 @@ func (l *loop) broken(b *backend, err error) {
 	if owner != nil && owner.stream != nil {
 		l.breakStream(owner, b)
 	}
-	restart := owner != nil && !owner.gone && owner.transaction != nil && !b.execSent()
+	ended := b.execSent()
+	restart := owner != nil && !owner.gone && owner.transaction != nil && !ended
+	outside := b.unanswered()
+	if owner != nil && owner.transaction != nil {
+		outside -= min(outside, countRequests(owner.transaction))
+	}
 	at := b.done
 	for i := range b.ring.count {
 		e := b.ring.at(i)
-		if restart {
+		switch {
+		case outside > 0 || owner == nil || owner.gone || owner.transaction == nil:
+			n := e.n
+			if at = l.orphan(b, e, at, i == 0); e.c != nil {
+				outside -= n
+			}
+		case restart:
 			owner.unanswered += e.n
-			continue
+		default:
+			for range e.n {
+				owner.putBack(redo{answer: []byte(halfDone(e.cmd))})
+			}
 		}
-		at = l.orphan(b, e, at, i == 0)
 	}
 	l.shut(b)
-	if owner != nil && !owner.gone {
-		if !restart {
-			owner.transaction = nil
-		}
-		if owner.state.raw && errors.Is(err, io.EOF) { // the server ended it, not a failover
-			owner.closing = true
-			l.wakeClient(owner)
-		}
-		l.losePin(owner)
+	if owner == nil || owner.gone {
+		return
 	}
+	if !restart {
+		owner.transaction = nil
+		owner.state.multi = owner.state.multi && !ended
+	}
+	if owner.state.raw && errors.Is(err, io.EOF) { // the server ended it, not a failover
+		owner.closing = true
+		l.wakeClient(owner)
+	}
+	l.losePin(owner)
+}
+
+// halfDone is the answer to one command of a transaction that may have been
+// executed.
+func halfDone(cmd *command.Command) string {
+	switch {
+	case cmd == nil:
+		return ""
+	case cmd.Kind == command.Multi:
+		return "+OK\r\n"
+	case cmd.Kind == command.Exec:
+		return doubtText + "\r\n"
+	}
+	return "+QUEUED\r\n"
+}
+
+// unanswered counts the requests of clients that a backend has not answered.
+func (b *backend) unanswered() int {
+	n := 0
+	for i := range b.ring.count {
+		if e := b.ring.at(i); e.c != nil {
+			n += e.n
+		}
+	}
+	return n
+}
+
+func countRequests(b []byte) int {
+	n := 0
+	for len(b) > 0 {
+		r, err := frame.Next(b)
+		if err != nil || r.Size == 0 {
+			break
+		}
+		b = b[r.Size:]
+		n++
+	}
+	return n
 }
 
 // execSent reports whether a transaction may have been executed.
@@ -253,5 +306,5 @@ func (l *loop) beginAnew(c *client) {
 		again[i].quiet = true
 	}
 	c.transaction, c.unanswered = nil, 0
-	c.redo = append(again, c.redo...)
+	c.redo = slices.Insert(c.redo, c.back, again...)
 }
