@@ -85,7 +85,7 @@ func (l *loop) trim(b *backend) {
 }
 
 func (b *backend) readable(l *loop) {
-	if b.blockedBy != nil && !b.reads { // not what was asked for: it has failed
+	if !b.reads && l.failed {
 		l.broken(b, errGone)
 	}
 	for range 4 { // then others get their turn

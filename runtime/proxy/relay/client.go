@@ -50,10 +50,12 @@ type client struct {
 	again       bool   // the request that is being sent comes from redo
 	quiet       bool   // the reply of the request that is being sent goes nowhere
 	mute        mute
-	heavy       int64  // until when it gets its own backend, loop's clock
-	spilling    bool   // it is in the loop's list of those that read slowly
-	transaction []byte // what was sent since MULTI, nil when that cannot be done again
-	unanswered  int    // requests of it
+	heavy       int64    // until when it gets its own backend, loop's clock
+	blocks      *backend // that is not read because this client does not read
+	left        int64    // when it ended, loop's clock
+	spilling    bool     // it is in the loop's list of those that read slowly
+	transaction []byte   // what was sent since MULTI, nil when that cannot be done again
+	unanswered  int      // requests of it
 	outstanding int
 	wait        wait
 	queued      bool // in the loop's run list
@@ -85,8 +87,10 @@ func (c *client) readable(l *loop) {
 	switch {
 	case c.gone:
 		return
-	case !c.reads: // not what was asked for: the connection has failed
+	case !c.reads && l.failed:
 		l.drop(c)
+		return
+	case !c.reads:
 		return
 	case c.wait != waitNothing && len(c.in)-c.taken >= maxInput:
 		_ = c.watch(false, c.writes)
@@ -260,8 +264,11 @@ func (l *loop) ended(c *client, err error) {
 		l.drop(c)
 		return
 	}
-	c.eof = true
+	c.eof, c.left = true, l.ns
 	_ = c.watch(false, c.writes)
+	if c.pin != nil {
+		l.leaving = append(l.leaving, c)
+	}
 	l.finish(c)
 }
 
@@ -324,9 +331,17 @@ func (l *loop) caughtUp(c *client) {
 		c.wait = waitNothing
 		l.wakeClient(c)
 	}
-	if b := c.lane; b != nil && b.blockedBy == c {
-		b.blockedBy = nil
-		_ = b.watch(true, b.writes)
+	l.unblock(c.blocks)
+}
+
+// unblock reads a backend again whose client did not take its replies.
+func (l *loop) unblock(b *backend) {
+	if b == nil || b.blockedBy == nil {
+		return
+	}
+	b.blockedBy.blocks, b.blockedBy = nil, nil
+	if err := b.watch(true, b.writes); err != nil {
+		l.broken(b, err)
 	}
 }
 
@@ -341,10 +356,7 @@ func (l *loop) drop(c *client) {
 		l.abandon(c.pin)
 		c.pin = nil
 	}
-	if b := c.lane; b != nil && b.blockedBy == c {
-		b.blockedBy = nil
-		_ = b.watch(true, b.writes)
-	}
+	l.unblock(c.blocks)
 	l.buffers.put(c.in)
 	l.buffers.put(c.out)
 	c.in, c.out, c.redo = nil, nil, nil

@@ -202,10 +202,6 @@ func (l *loop) sweep() {
 	}
 	for _, c := range l.clients {
 		c.tokens = c.listener.Rate
-		if c.eof && c.pin != nil && c.blocked() { // it would wait for somebody who is gone
-			l.drop(c)
-			continue
-		}
 		if idle := c.listener.Idle; idle > 0 && l.ns-c.last > int64(idle) && c.outstanding == 0 && c.pin == nil {
 			l.drop(c)
 		}
@@ -227,6 +223,12 @@ func (c *client) blocked() bool {
 
 // tend looks after connections that take too long.
 func (l *loop) tend() {
+	l.leaving = slices.DeleteFunc(l.leaving, func(c *client) bool {
+		if !c.gone && c.pin != nil && c.blocked() && l.ns-c.left > leaveTime { // nobody is there to take what would come
+			l.drop(c)
+		}
+		return c.gone
+	})
 	l.spilled = 0
 	l.spills = slices.DeleteFunc(l.spills, func(c *client) bool {
 		l.spilled += len(c.out) - c.off

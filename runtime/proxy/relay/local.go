@@ -23,6 +23,7 @@ func (l *loop) local(c *client, cmd *command.Command, raw []byte) (done, ok bool
 	case cmd.Kind == command.Reset && len(frame.Args(raw)) == 1:
 		return true, l.reset(c)
 	case cmd.Kind == command.Client && !c.state.multi && c.transaction == nil:
+		c.last, c.lastCommand = l.ns, cmd
 		return l.clientCommand(c, frame.Args(raw))
 	}
 	return false, false

@@ -33,6 +33,7 @@ type loop struct {
 	// Where requests go.
 	target *follow.Target
 	master *server // nil while there is none
+	failed bool    // the connection that is being handled has
 	gen    int     // counts up when a client's lane may be another one
 
 	now     time.Time
@@ -54,6 +55,7 @@ type loop struct {
 	heldFor int64     // bytes that held clients wait with
 	wakeAt  int64     // when they may try again without a new target, 0 never
 	spills  []*client // read slowly
+	leaving []*client // ended, but have a backend of their own
 	spilled int       // bytes that wait for them
 	outgone int       // requests that are not answered, of all backends
 
@@ -124,6 +126,7 @@ func (l *loop) peer(fd int) peer {
 }
 
 func (l *loop) handle(p peer, r ready) {
+	l.failed = r.failed
 	if r.write {
 		p.writable(l)
 	}

@@ -149,7 +149,7 @@ func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []by
 			c.state.renamed = &name
 		}
 	case command.Discard:
-		c.state.ending = c.transaction != nil
+		c.state.ending, c.state.renamed = c.transaction != nil, nil
 	case command.Exec:
 		c.state.ending = c.transaction != nil
 		if c.state.renamed != nil {
@@ -189,9 +189,10 @@ func (l *loop) endsCounting(c *client, cmd *command.Command, raw []byte) bool {
 	switch cmd.Kind {
 	case command.Stream:
 		return true
-	case command.Script: // only SCRIPT DEBUG comes here
+	case command.Script:
 		args := frame.Args(raw)
-		return c.state.multi || len(args) == 3 && !bytes.EqualFold(args[2], []byte("no"))
+		return len(args) > 1 && bytes.EqualFold(args[1], []byte("debug")) &&
+			(c.transaction != nil || len(args) == 3 && !bytes.EqualFold(args[2], []byte("no")))
 	case command.Subscribe:
 		return c.transaction != nil || c.state.multi
 	case command.Client:

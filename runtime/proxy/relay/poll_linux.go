@@ -23,6 +23,7 @@ type poller struct {
 type ready struct {
 	fd          int
 	read, write bool
+	failed      bool // it is broken; then it is ready for everything
 }
 
 func newPoller() (*poller, error) {
@@ -100,7 +101,7 @@ func (p *poller) wait(found []ready, timeout int) []ready {
 		}
 		failed := event.Events&(syscall.EPOLLERR|syscall.EPOLLHUP) != 0
 		found = append(found, ready{
-			fd:    fd,
+			fd: fd, failed: failed,
 			read:  failed || event.Events&syscall.EPOLLIN != 0,
 			write: failed || event.Events&syscall.EPOLLOUT != 0,
 		})

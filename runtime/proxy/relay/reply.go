@@ -276,6 +276,6 @@ func (l *loop) overfull(b *backend, c *client) {
 			return
 		}
 	}
-	b.blockedBy, b.blockedAt = c, l.ns
+	b.blockedBy, b.blockedAt, c.blocks = c, l.ns, b
 	_ = b.watch(false, b.writes)
 }

@@ -38,6 +38,7 @@ const (
 	sharedTime   = int64(5 * time.Minute)
 	openTime     = int64(2 * time.Second)
 	drainTime    = int64(2 * time.Second)
+	leaveTime    = int64(50 * time.Millisecond)
 	stallTime    = int64(500 * time.Millisecond)
 	suspectTime  = int64(10 * time.Millisecond)
 	maxSuspended = int64(200 * time.Millisecond)
@@ -124,7 +125,7 @@ func (l *loop) open(s *server, who *identity) *backend {
 // greet makes a connection be an identity. Nothing else is sent before the server
 // has agreed.
 func (l *loop) greet(b *backend, who *identity, reset bool) {
-	b.ident, b.ready, b.greeting = who, false, 0
+	b.ident, b.ready, b.greeting, b.opened = who, false, 0, l.ns
 	ask := func(args ...string) {
 		b.greeting++
 		l.own(b, capture, (*loop).greeted, args...)
@@ -198,6 +199,7 @@ func (l *loop) giveBack(b *backend) {
 		l.shut(b)
 		return
 	}
+	l.unblock(b) // it has no more for the one that does not read
 	b.used = l.ns
 	b.server.idle = append(b.server.idle, b)
 }
