@@ -3,6 +3,10 @@ package relay
 // bufferSize is what one request or reply of a common size fits in.
 const bufferSize = 16 << 10
 
+// directWrite is how long a reply must be to be written at once, which costs a
+// system call and saves a copy.
+const directWrite = 4 << 10
+
 // buffers are byte slices to be used again, so that a client that is idle holds
 // none and a busy one costs no garbage.
 type buffers struct{ free [][]byte }

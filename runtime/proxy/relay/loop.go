@@ -14,6 +14,8 @@ const (
 	requestBytes = 64 << 10  // read from a client at once
 	replyBytes   = 256 << 10 // read from a backend at once
 	yields       = 4         // looks without waiting before a wait
+	maxYields    = 64        // the same, when they bring something
+	fewEvents    = 2         // of a turn, with which they may
 )
 
 // loop owns a part of the clients. Everything but post runs on its goroutine.
@@ -135,15 +137,26 @@ func (l *loop) handle(p peer, r ready) {
 	}
 }
 
-// wait fills found. It looks a few times without waiting while requests are on
-// their way: going to sleep costs more than the answer takes.
+// wait fills found. It looks some times without waiting first: when few clients
+// are active, going to sleep and being woken costs more than an answer takes.
 func (l *loop) wait() {
+	busy := len(l.found) // in the last turn
 	l.found = l.found[:0]
-	for i := 0; i < l.yield && l.outgone > 0; i++ {
-		if l.found = l.poll.wait(l.found, 0); len(l.found) > 0 {
-			return
+	if busy > 0 {
+		limit := yields
+		if busy <= fewEvents {
+			limit = l.yield
 		}
-		rawYield()
+		for range limit {
+			if l.found = l.poll.wait(l.found, 0); len(l.found) > 0 {
+				l.yield = min(l.yield*2, maxYields)
+				return
+			}
+			rawYield()
+		}
+		if busy <= fewEvents {
+			l.yield = max(l.yield/2, yields)
+		}
 	}
 	l.found = l.poll.wait(l.found, l.timeout())
 }

@@ -238,7 +238,7 @@ func (l *loop) emit(b *backend, c *client, data []byte) {
 	if c.gone || len(data) == 0 {
 		return
 	}
-	if len(data) >= bufferSize && c.off == len(c.out) && !c.writes {
+	if len(data) >= directWrite && c.off == len(c.out) && !c.writes {
 		n, err := c.write(data)
 		if err != nil && err != errAgain {
 			l.drop(c)
