@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,6 +90,9 @@ func (l *lockstep) run(x turn) bool {
 			return false
 		}
 	}
+	if x.ends == byClose { // the proxy's own connection ends a moment later
+		redistest.Wait(l.t, patience, redistest.Want("subscriptions left", l.sides[0].subscriptions(), l.sides[1].subscriptions))
+	}
 	for i := range max(len(replies[0]), len(replies[1])) {
 		direct, proxied := at(replies[0], i), at(replies[1], i)
 		if direct != proxied {
@@ -111,6 +115,22 @@ func (l *lockstep) fail(format string, args ...any) {
 	l.t.Helper()
 	last := l.history[max(0, len(l.history)-12):]
 	l.t.Errorf("%s\nthe last turns:\n%s", fmt.Sprintf(format, args...), strings.Join(last, "\n"))
+}
+
+// subscriptions tells how many the server has, which PUBLISH answers with.
+func (s *side) subscriptions() string {
+	names := func(sub string) string {
+		all, _ := s.server.Do("PUBSUB", sub).([]any)
+		var words []string
+		for _, name := range all {
+			if name != "__sentinel__:hello" { // only one of them has a Sentinel
+				words = append(words, fmt.Sprint(name))
+			}
+		}
+		slices.Sort(words)
+		return strings.Join(words, " ")
+	}
+	return fmt.Sprint(names("CHANNELS"), "|", names("SHARDCHANNELS"), "|", s.server.Do("PUBSUB", "NUMPAT"))
 }
 
 func (s *side) play(t testing.TB, x turn, marker string) ([][]byte, error) {

@@ -6,7 +6,7 @@ package proxy_test
 //
 // Not here, because two servers answer them differently by nature: CLIENT ID,
 // LIST, INFO; INFO, TIME, LASTSAVE, ROLE, LOLWUT; RANDOMKEY, SPOP, SRANDMEMBER,
-// HRANDFIELD, ZRANDMEMBER; SCAN, KEYS, COMMAND LIST and whatever else lists a
+// HRANDFIELD, ZRANDMEMBER; SCAN, HSCAN, SSCAN, ZSCAN, KEYS, COMMAND LIST and whatever else lists a
 // hash table in its order (sets are of integers, so they have one); TTL and
 // expiries relative to now; OBJECT IDLETIME, FREQ; XINFO CONSUMERS, XPENDING of
 // one entry, "*" in XADD; MEMORY, LATENCY, SLOWLOG, DEBUG; ACL GENPASS, LIST.
@@ -57,7 +57,6 @@ hdel $h $m $m
 hexists|hstrlen $h $m
 hincrby $h counter $i
 hincrbyfloat $h float $f
-hscan $h 0
 lpush|rpush $l $v $v
 lpushx|rpushx $l $v
 lpop|rpop $l
@@ -82,7 +81,6 @@ smove $t $t $i
 sinter|sunion|sdiff $t $t
 sinterstore|sunionstore|sdiffstore $t $t $t
 sintercard 2 $t $t limit $small
-sscan $t 0
 sort $t desc|asc limit 0 3
 sort $t by nosort|w* get # |
 sort $l alpha|
@@ -112,7 +110,6 @@ zunion|zinter|zdiff 2 $z $z withscores|
 zunionstore|zinterstore $z 2 $z $z weights 1 2 aggregate sum|max
 zdiffstore $z 2 $z $z
 zintercard 2 $z $z
-zscan $z 0
 xadd $x $id $m $v
 xadd $x maxlen ~|= 10 $id $m $v $m $v
 xadd $x nomkstream $id $m $v
