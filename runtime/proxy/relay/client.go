@@ -67,7 +67,10 @@ type client struct {
 	waits       int64 // since when it waits for a master, loop's clock; 0 not
 	wrote       int64 // when its last write was answered, loop's clock
 	state       pinState
-	tokens      int
+	tokens      int    // requests that it may send in this second
+	paid        bool   // the request that is being sent is counted
+	passed      int64  // bytes of the request that is passed on in pieces
+	permit      string // what the server said to CLIENT LIST or KILL, "+" for yes
 
 	since, last int64 // connected, last request: loop's clock
 	requests    uint64
@@ -177,7 +180,7 @@ func (l *loop) serve(c *client, b []byte) int {
 			n := l.passOn(c, b[taken:])
 			taken += n
 			if n == 0 {
-				break
+				return taken
 			}
 			continue
 		}
@@ -215,13 +218,17 @@ func (l *loop) serve(c *client, b []byte) int {
 func (l *loop) request(c *client, raw, name []byte) bool {
 	cmd := l.table.Lookup(name)
 	if c.mute != loud {
-		return l.muted(c, cmd, raw)
+		ok := l.muted(c, cmd, raw)
+		c.paid = c.paid && !ok
+		return ok
 	}
 	if c.gen == l.gen && c.rules.fast[cmd.ID] && c.lane.room() {
 		l.enqueue(c.lane, c, cmd, raw)
 		return true
 	}
-	return l.slow(c, cmd, raw)
+	ok := l.slow(c, cmd, raw)
+	c.paid = c.paid && !ok
+	return ok
 }
 
 // inline sends on a request that is a line, as an array.
@@ -362,7 +369,7 @@ func (l *loop) drop(c *client) {
 	c.in, c.out, c.redo = nil, nil, nil
 	delete(l.clients, c.id)
 	l.stats.left(c)
-	l.shared.left(c.listener)
+	l.shared.left(c.listener.Name)
 }
 
 // clock converts a reading of the loop's clock.
