@@ -1,0 +1,196 @@
+package relay
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rsm/runtime/proxy/follow"
+)
+
+// The fast path allocates nothing: not for a request, not for its reply.
+func TestFastPathAllocatesNothing(t *testing.T) {
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "GET warm", "SET warm 1")
+	b.replies(x, "$-1\r\n+OK\r\n")
+	request := append(words("SET", "key", strings.Repeat("x", 64)), words("GET", "key")...)
+	reply := []byte("+OK\r\n$64\r\n" + strings.Repeat("x", 64) + "\r\n")
+	client, server := c.wire.(*memory), x.wire.(*memory)
+	answered := c.requests
+	allocations := testing.AllocsPerRun(2000, func() {
+		b.ns += 1000
+		client.in, client.out = request, client.out[:0]
+		c.readable(b.loop)
+		b.flushBackends()
+		server.in, server.out = reply, server.out[:0]
+		x.readable(b.loop)
+		b.proceed()
+		b.flushClients()
+	})
+	if allocations != 0 {
+		t.Errorf("%v allocations for two requests", allocations)
+	}
+	if c.requests-answered < 4000 || c.outstanding != 0 || string(client.out) != string(reply) {
+		t.Errorf("%d requests, %d outstanding, replied %q", c.requests-answered, c.outstanding, client.out)
+	}
+}
+
+// Requests that were not sent and reads wait for the next master; a write that
+// was sent is in doubt. Each reply is in its turn.
+func TestBrokenBackend(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "GET a", "SET a 1", "GET b")
+	b.want("sent", names(got(x.wire)), "GET a; SET a 1; GET b")
+	b.target = &follow.Target{Why: "it is gone"}
+	b.loop.follow()
+	b.settleAll()
+	b.want("while there is no master", got(c.wire), "")
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.want("again on the next master", names(got(y.wire)), "GET a")
+	b.replies(y, "$1\r\n1\r\n")
+	b.want("after the first reply", got(c.wire), "$1\r\n1\r\n"+doubtText+"\r\n")
+	b.want("the last one again", names(got(y.wire)), "GET b")
+	b.replies(y, "$1\r\n2\r\n")
+	b.want("at the end", got(c.wire), "$1\r\n2\r\n")
+	if c.outstanding != 0 || c.closing {
+		t.Errorf("the client has %d outstanding, closing %v", c.outstanding, c.closing)
+	}
+}
+
+// A master that was made a replica refuses paused writes: none of them was
+// executed, and all of them go to the next one, in order.
+func TestRefusedByFormerMaster(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "INCR n", "GET n", "INCR n")
+	got(x.wire)
+	y := b.backend(addrB)
+	b.lead(addrB) // x may still answer
+	b.replies(x, "-READONLY You can't write against a read only replica.\r\n$1\r\n0\r\n-READONLY You can't write against a read only replica.\r\n")
+	b.want("replied", got(c.wire), "")
+	b.want("again", names(got(y.wire)), "INCR n; GET n; INCR n")
+	b.replies(y, ":1\r\n$1\r\n1\r\n:2\r\n")
+	b.want("replied at last", got(c.wire), ":1\r\n$1\r\n1\r\n:2\r\n")
+}
+
+// W6: a deposed master says +OK to a write that nobody else has.
+func TestW6FormerMasterAcknowledges(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "SET a 1", "GET a")
+	b.backend(addrB)
+	b.lead(addrB)
+	b.replies(x, "+OK\r\n$1\r\n1\r\n")
+	b.want("replied", got(c.wire), doubtText+"\r\n$1\r\n1\r\n")
+}
+
+// The fence: a master that has not proved to be one in time acknowledges nothing.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "SET a 1")
+	b.now = b.now.Add(4 * time.Second)
+	b.loop.follow()
+	b.settleAll()
+	b.want("replied", got(c.wire), doubtText+"\r\n")
+	if !x.wire.(*memory).closed {
+		t.Error("the connection to the master is still open")
+	}
+	b.sends(c, "SET a 2")
+	b.want("replied without a master", got(c.wire), "")
+	b.ns += int64(11 * time.Second)
+	b.release()
+	b.settleAll()
+	if reply := got(c.wire); !strings.HasPrefix(reply, "-MASTERDOWN ") {
+		t.Errorf("after the hold it got %q", reply)
+	}
+}
+
+// A transaction that was not executed begins anew on the next master, and the
+// client does not notice.
+func TestTransactionMoves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "MULTI", "INCR n")
+	b.replies(x, "+OK\r\n+QUEUED\r\n")
+	b.want("replied", got(c.wire), "+OK\r\n+QUEUED\r\n")
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.want("again", names(got(y.wire)), "MULTI; INCR n")
+	b.replies(y, "+OK\r\n+QUEUED\r\n")
+	b.want("replied twice", got(c.wire), "")
+	b.sends(c, "EXEC")
+	b.replies(y, "*1\r\n:1\r\n")
+	b.want("executed", got(c.wire), "*1\r\n:1\r\n")
+}
+
+// A watch does not move: its transaction fails as if the key had changed.
+func TestWatchDoesNotMove(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "WATCH k")
+	b.replies(x, "+OK\r\n")
+	got(c.wire)
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.sends(c, "MULTI", "INCR n")
+	b.replies(y, "+OK\r\n+QUEUED\r\n")
+	got(c.wire)
+	got(y.wire)
+	b.sends(c, "EXEC")
+	b.want("executed", got(c.wire), "*-1\r\n")
+	b.want("sent", names(got(y.wire)), "RESET")
+}
+
+// EXEC that was sent and not answered is in doubt, and is not sent again.
+func TestTransactionInDoubt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "MULTI", "INCR n", "INCR n", "EXEC")
+	b.want("sent", names(got(x.wire)), "MULTI; INCR n; INCR n; EXEC")
+	b.broken(x, errSilent)
+	y := b.backend(addrA)
+	b.settleAll()
+	b.want("replied", got(c.wire), "+OK\r\n+QUEUED\r\n+QUEUED\r\n"+doubtText+"\r\n")
+	b.want("sent again", names(got(y.wire)), "")
+	b.sends(c, "GET n")
+	b.want("sent later", names(got(y.wire)), "GET n")
+}
+
+// A reply of which a part is out cannot be given again: the client is closed.
+func TestHalfReply(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "GET a")
+	b.replies(x, "$10\r\nabc")
+	b.broken(x, errSilent)
+	b.settleAll()
+	if !c.gone {
+		t.Error("the client is still there")
+	}
+}
+
+// Bytes that nobody asked for end the connection: they must not reach the next
+// client.
+func TestDesync(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "GET a")
+	b.replies(x, "$1\r\n1\r\n$1\r\n2\r\n")
+	b.want("replied", got(c.wire), "$1\r\n1\r\n")
+	if !x.wire.(*memory).closed {
+		t.Error("the backend is still open")
+	}
+}
