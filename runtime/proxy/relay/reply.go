@@ -117,6 +117,10 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 	}
 	refused := data[0] == '-' && notExecuted(b.first)
 	switch {
+	case refused && b.owner != nil && b.owner.transaction != nil:
+		l.moveTransaction(b)
+		return false
+	case b.owner != nil && b.owner.transaction != nil && e.cmd.Kind != command.Exec: // only queued
 	case refused && !e.streamed && l.mayRepeat(b, e):
 		l.shared.ask(string(b.server.addr) + " answered " + b.first)
 		l.suspect(b.server)
@@ -159,10 +163,18 @@ func (l *loop) mayRepeat(b *backend, e *entry) bool {
 	if e.c.rules.listener.readsReplica() && b.server != l.master {
 		return strings.HasPrefix(b.first, "-MASTERDOWN ") || strings.HasPrefix(b.first, "-LOADING ")
 	}
-	if b.owner != nil && e.cmd.Kind == command.Exec {
-		return b.owner.transaction != nil
-	}
-	return true
+	return e.cmd.Kind != command.Exec
+}
+
+// moveTransaction is for a server that refuses a part of a transaction, or its
+// EXEC, because it is no master any more: nothing of it was executed.
+func (l *loop) moveTransaction(b *backend) {
+	l.shared.ask(string(b.server.addr) + " answered " + b.first)
+	l.suspect(b.server)
+	c := b.owner
+	c.unanswered = b.unanswered()
+	l.shut(b)
+	l.losePin(c)
 }
 
 // changes reports whether a command counts as done when it is answered: not

@@ -132,6 +132,28 @@ func TestTransactionMoves(t *testing.T) {
 	b.want("executed", got(c.wire), "*1\r\n:1\r\n")
 }
 
+// A transaction that a former master refuses begins anew, too, wherever it is.
+func TestRefusedTransactionMoves(t *testing.T) {
+	t.Parallel()
+	const refusal = "READONLY You can't write against a read only replica.\r\n"
+	for name, replies := range map[string]string{
+		"queued":   "+OK\r\n-" + refusal + "-" + refusal + "-EXECABORT Transaction discarded because of previous errors.\r\n",
+		"executed": "+OK\r\n+QUEUED\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: " + refusal,
+	} {
+		b := newBench(t)
+		c, x := b.client(), b.backend(addrA)
+		b.sends(c, "MULTI", "INCR n", "INCR n", "EXEC", "GET n")
+		y := b.backend(addrB)
+		b.lead(addrB)
+		b.replies(x, replies)
+		b.want(name+": again", names(got(y.wire)), "MULTI; INCR n; INCR n; EXEC")
+		b.replies(y, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:2\r\n")
+		b.want(name+": sent later", names(got(y.wire)), "GET n")
+		b.replies(y, "$1\r\n2\r\n")
+		b.want(name+": replied", got(c.wire), "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:2\r\n$1\r\n2\r\n")
+	}
+}
+
 // A watch does not move: its transaction fails as if the key had changed.
 func TestWatchDoesNotMove(t *testing.T) {
 	t.Parallel()
