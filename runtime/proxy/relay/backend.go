@@ -35,6 +35,7 @@ type backend struct {
 	ready        bool
 	looked       bool      // fate is of the reply that is being read
 	push         bool      // what is being read is no reply
+	realID       string    // CLIENT ID at the server
 	name         string    // CLIENT SETNAME
 	blockedBy    *client   // who does not read the reply that has come
 	blockedAt    int64     // since when

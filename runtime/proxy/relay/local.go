@@ -54,9 +54,9 @@ func (l *loop) identify(c *client, e *entry, cmd *command.Command, raw []byte) {
 	case cmd.Kind == command.Select && len(words) == 2:
 		next.db, _ = strconv.Atoi(words[1])
 	case cmd.Kind == command.Auth && len(words) == 2:
-		next.user, next.password = "", words[1]
+		next.user, next.password, next.login = "", words[1], false
 	case cmd.Kind == command.Auth && len(words) == 3:
-		next.user, next.password = words[1], words[2]
+		next.user, next.password, next.login = words[1], words[2], false
 	case cmd.Kind == command.Hello:
 		next, name = helloIdentity(next, name, words)
 	}
@@ -82,7 +82,7 @@ func helloIdentity(next identity, name string, words []string) (identity, string
 		switch strings.ToLower(words[i]) {
 		case "auth":
 			if i+2 < len(words) {
-				next.user, next.password = words[i+1], words[i+2]
+				next.user, next.password, next.login = words[i+1], words[i+2], false
 			}
 			i += 2
 		case "setname":
@@ -117,6 +117,7 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 	switch {
 	case sub == "id" && n == 2, sub == "getname" && n == 2, sub == "setname" && n == 3 && validName(args[2]),
 		sub == "info" && n == 2, sub == "list", sub == "kill" && n > 2, sub == "reply" && n == 3 && muteOf(args[2]) != unknown:
+	case refersTo(args) > 0 && !c.again:
 	default:
 		return false, false
 	}
@@ -126,6 +127,16 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 	}
 	if c.state.subs.total > 0 && c.ident.proto == 2 {
 		return false, false // the server refuses it
+	}
+	if sub == "list" || sub == "kill" {
+		if c.permit == "" {
+			return true, l.askPermit(c, sub)
+		}
+		permit := c.permit
+		if c.permit = ""; permit != "+" {
+			l.say(c, permit)
+			return true, true
+		}
 	}
 	switch sub {
 	case "id":
@@ -147,6 +158,8 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 		}
 	case "info":
 		l.sayText(c, l.line(c)+"\n")
+	case "unblock", "tracking":
+		return l.withRealID(c, args)
 	case "reply":
 		l.setMute(c, muteOf(args[2]))
 	case "list":
@@ -155,6 +168,22 @@ func (l *loop) clientCommand(c *client, args [][]byte) (done, ok bool) {
 		return l.clientKill(c, args[2:])
 	}
 	return true, true
+}
+
+// askPermit asks the server whether the client may do to others what it asked for:
+// with the same command, but about nobody. Then the request is looked at again.
+func (l *loop) askPermit(c *client, sub string) bool {
+	if c.pin == nil && !l.pinTo(c, l.route(c, l.table.Lookup([]byte("client")))) {
+		return false
+	}
+	l.own(c.pin, capture, func(_ *loop, _ *backend, reply []byte) {
+		c.permit = "+"
+		if bytes.HasPrefix(reply, []byte("-NO")) { // NOAUTH, NOPERM
+			c.permit = string(bytes.TrimSpace(reply))
+		}
+	}, "CLIENT", sub, "ID", "0")
+	c.wait = waitReplies
+	return false
 }
 
 // mute is what CLIENT REPLY asks for.

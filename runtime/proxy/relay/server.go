@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"time"
@@ -12,6 +13,7 @@ import (
 // may share one.
 type identity struct {
 	user, password string
+	login          bool // the proxy logs in for it
 	db             int
 	proto          int
 }
@@ -28,6 +30,7 @@ type server struct {
 	patience int64
 	// Not before this time is it tried again.
 	suspect int64
+	refusal string // its answer to the proxy's own login, when that failed last
 	fails   int
 }
 
@@ -134,11 +137,15 @@ func (l *loop) greet(b *backend, who *identity, reset bool) {
 		ask("RESET")
 		b.name = ""
 	}
+	password := who.password
+	if who.login {
+		password = l.clusterPassword()
+	}
 	switch {
-	case who.password != "" && who.user != "":
-		ask("AUTH", who.user, who.password)
-	case who.password != "":
-		ask("AUTH", who.password)
+	case password != "" && who.user != "":
+		ask("AUTH", who.user, password)
+	case password != "":
+		ask("AUTH", password)
 	}
 	if who.proto == 3 {
 		ask("HELLO", "3")
@@ -146,8 +153,23 @@ func (l *loop) greet(b *backend, who *identity, reset bool) {
 	if who.db != 0 {
 		ask("SELECT", strconv.Itoa(who.db))
 	}
+	if b.realID == "" { // also tells that the connection works
+		b.greeting++
+		l.own(b, capture, (*loop).identified, "CLIENT", "ID")
+	}
 	b.greetingSize = len(b.out)
 	b.ready = b.greeting == 0
+}
+
+// identified takes the id that a connection has at the server. Who may not ask
+// has none.
+func (l *loop) identified(b *backend, reply []byte) {
+	if reply[0] == ':' {
+		b.realID = string(bytes.TrimSpace(reply[1:]))
+	} else if !notExecuted(string(reply)) {
+		reply = []byte("+\r\n")
+	}
+	l.greeted(b, reply)
 }
 
 // greeted takes one answer to the greeting.
@@ -157,7 +179,7 @@ func (l *loop) greeted(b *backend, reply []byte) {
 		return
 	}
 	if b.greeting--; b.greeting == 0 {
-		b.ready, b.server.fails = true, 0
+		b.ready, b.server.fails, b.server.refusal = true, 0, ""
 		l.dirt(b)
 	}
 }
@@ -165,7 +187,11 @@ func (l *loop) greeted(b *backend, reply []byte) {
 // refusedGreeting is for a server that does not let the identity in. Its clients
 // hear why; most likely their password is no longer valid.
 func (l *loop) refusedGreeting(b *backend, why string) {
-	if notExecuted(why) {
+	if notExecuted(why) || b.ident.login { // the cluster's password may be about to change
+		if b.ident.login && why != b.server.refusal {
+			l.log.Warn("log in", "server", b.server.addr, "answer", why)
+		}
+		b.server.refusal = why
 		l.suspect(b.server)
 		l.shared.ask(string(b.server.addr) + " answered " + why)
 		l.broken(b, errRefused)
@@ -173,6 +199,10 @@ func (l *loop) refusedGreeting(b *backend, why string) {
 	}
 	l.log.Warn("log in", "server", b.server.addr, "user", b.ident.user, "answer", why)
 	for _, c := range l.inFlight(b) {
+		l.say(c, why)
+		c.closing = true
+	}
+	if c := b.owner; c != nil && !c.gone && !c.closing { // it waits for what the proxy asked
 		l.say(c, why)
 		c.closing = true
 	}

@@ -73,7 +73,9 @@ func newBench(t testing.TB) *bench {
 }
 
 func benchTable(t testing.TB) *command.Table {
-	entry := func(name string, flags ...any) any { return []any{name, int64(-1), flags, int64(1), int64(1), int64(1)} }
+	entry := func(name string, flags ...any) any {
+		return []any{name, int64(-1), flags, int64(1), int64(1), int64(1)}
+	}
 	table, err := command.Parse([]any{
 		entry("get", "readonly", "fast"), entry("set", "write"), entry("incr", "write"), entry("multi"), entry("exec"), entry("discard"),
 		entry("watch"), entry("blpop", "write", "blocking"), entry("subscribe", "pubsub"), entry("client"), entry("ping", "fast"),
