@@ -170,7 +170,7 @@ func (p *Proxy) serveReady(w http.ResponseWriter, r *http.Request) {
 // unready says why no request can be served, "" when some can. A short hold is no
 // reason: requests wait for its end, while those that go elsewhere would fail.
 func (p *Proxy) unready(now time.Time) string {
-	target, role := p.follower.Target(), p.role.Load()
+	target, role := p.follower.Load().Target(), p.role.Load()
 	switch {
 	case p.ending.Load():
 		return "the proxy ends"

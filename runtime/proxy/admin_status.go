@@ -137,7 +137,7 @@ func (p *Proxy) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	now, role, known := time.Now(), p.role.Load(), p.follower.Status()
+	now, role, known := time.Now(), p.role.Load(), p.follower.Load().Status()
 	why := p.unready(now)
 	s := Status{
 		Time: now.UTC(), Proxy: role.Proxy.Name, Cluster: role.Cluster.Name, Config: role.Digest(),

@@ -5,60 +5,108 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
-	"time"
 
-	"rsm/runtime/proxy/relay"
 	"rsm/schema"
 )
 
 // door is one open address.
 type door struct {
 	net.Listener
-	rules *relay.Listener
-	tls   *tls.Config
+	// What follows may be replaced while it is open; Proxy.mu guards it.
+	settings
+}
+
+// settings are what a door does with a connection before the relay gets it.
+type settings struct {
+	name          string
+	proxyProtocol bool
+	tls           *tls.Config // nil for plain
 }
 
 func (d *door) close() { _ = d.Close() }
 
 // Reload takes the settings of another role. Listeners that stay are not closed,
-// clients keep their connections. An error leaves everything as it was.
+// clients keep their connections. Certificates are read again, for connections to
+// come. An error leaves everything as it was. Threads count at the next start.
 func (p *Proxy) Reload(role schema.ProxyRole) error {
 	for _, secret := range role.Secrets() {
 		if _, err := secret.Read(); err != nil {
 			return err
 		}
 	}
+	backend, err := clientTLS(role.Proxy.TLS)
+	if err != nil {
+		return err
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	next, fresh := map[string]*door{}, []*door{}
-	for _, l := range role.Proxy.Listeners {
-		d, isNew, err := p.openDoor(l)
-		if err != nil {
-			for _, d := range fresh {
-				d.close()
-			}
-			return err
-		}
-		if next[address(l)] = d; isNew {
-			fresh = append(fresh, d)
-		}
+	if p.ending.Load() {
+		return errors.New("the proxy ends")
+	}
+	next, fresh, err := p.openAll(role.Proxy.Listeners)
+	if err != nil {
+		return err
 	}
 	for key, d := range p.open {
 		if next[key] == nil {
 			d.close()
 		}
 	}
+	if before := p.role.Load().Proxy.Threads; before != role.Proxy.Threads {
+		p.log.Warn("threads count at the next start", "have", before, "want", role.Proxy.Threads)
+	}
 	p.open = next
+	p.role.Store(&role)
+	p.backend.Store(backend)
+	p.refollow(role)
+	p.relay.Reload(role)
 	for _, d := range fresh {
 		go p.accept(d)
 	}
-	p.role.Store(&role)
-	p.relay.Reload(role)
 	p.tendAdmin()
 	return nil
+}
+
+// openAll opens the listeners that are not open yet, and then gives all their
+// settings. With an error nothing has changed.
+func (p *Proxy) openAll(wanted []schema.Listener) (next map[string]*door, fresh []*door, err error) {
+	next = map[string]*door{}
+	defer func() {
+		for _, d := range fresh {
+			if err != nil {
+				d.close()
+			}
+		}
+	}()
+	plan := map[string]settings{}
+	for _, l := range wanted {
+		s := settings{name: l.Name, proxyProtocol: l.ProxyProtocol}
+		if s.tls, err = serverTLS(l.TLS); err != nil {
+			return nil, fresh, fmt.Errorf("listener %s: %w", l.Name, err)
+		}
+		d := p.open[address(l)]
+		if d == nil {
+			listener, err := p.listen(l.Name, l)
+			if err != nil {
+				return nil, fresh, fmt.Errorf("listener %s: %w", l.Name, err)
+			}
+			d = &door{Listener: listener}
+			fresh = append(fresh, d)
+		}
+		next[address(l)], plan[address(l)] = d, s
+	}
+	for _, l := range wanted {
+		d := next[address(l)]
+		d.settings = plan[address(l)]
+		if raw, ok := d.Listener.(*net.TCPListener); ok && l.ReusePort {
+			p.share(raw)
+		}
+	}
+	return next, fresh, nil
 }
 
 func address(l schema.Listener) string {
@@ -68,99 +116,78 @@ func address(l schema.Listener) string {
 	return string(l.Addr)
 }
 
-// openDoor opens a listener, or gives the one that is open new rules.
-func (p *Proxy) openDoor(l schema.Listener) (d *door, isNew bool, err error) {
-	d = p.open[address(l)]
-	if d == nil {
-		d, isNew = &door{}, true
+// listen opens an address, or takes the socket that was passed on for it.
+func (p *Proxy) listen(name string, l schema.Listener) (net.Listener, error) {
+	if passed := p.take(name, address(l)); passed != nil {
+		return passed, nil
 	}
-	d.rules = &relay.Listener{Listener: l}
-	if l.TLS != nil {
-		if d.tls, err = serverTLS(l.TLS); err != nil {
-			return nil, false, err
+	if l.Socket != "" {
+		return listenUnix(l.Socket)
+	}
+	config := net.ListenConfig{}
+	if l.ReusePort {
+		config.Control = func(_, _ string, c syscall.RawConn) error { return reusePort(c) }
+	}
+	listener, err := config.Listen(context.Background(), "tcp", string(l.Addr))
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return listener, nil
+}
+
+// socketMode lets the owner and the group of the proxy connect.
+const socketMode = 0o770
+
+// listenUnix opens a socket in the file system. The file that a dead process left
+// is replaced; anything else is not.
+func listenUnix(path string) (net.Listener, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("listen: %w", err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("listen on %s: there is a file that is no socket", path)
+	default:
+		conn, err := net.Dial("unix", path)
+		if err == nil {
+			_ = conn.Close()
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return nil, fmt.Errorf("listen on %s: another process uses it", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove old socket: %w", err)
 		}
 	}
-	if !isNew {
-		return d, false, nil
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
 	}
-	config := net.ListenConfig{Control: reuse(l.ReusePort)}
-	if l.Socket != "" {
-		_ = os.Remove(l.Socket)
-		d.Listener, err = config.Listen(context.Background(), "unix", l.Socket)
-	} else {
-		d.Listener, err = config.Listen(context.Background(), "tcp", string(l.Addr))
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = listener.Close()
+		return nil, fmt.Errorf("let others connect: %w", err)
+	}
+	return listener, nil
+}
+
+// share has others listen on the address, too. Linux takes the option after bind,
+// for those who come later (inet_csk_get_port looks at both sockets).
+func (p *Proxy) share(l *net.TCPListener) {
+	raw, err := l.SyscallConn()
+	if err == nil {
+		err = reusePort(raw)
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("listen: %w", err)
-	}
-	return d, true, nil
-}
-
-func reuse(wanted bool) func(network, address string, c syscall.RawConn) error {
-	if !wanted {
-		return nil
-	}
-	return func(_, _ string, c syscall.RawConn) error {
-		var failed error
-		err := c.Control(func(fd uintptr) {
-			const soReusePort = 0xf // Linux
-			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soReusePort, 1)
-		})
-		return errors.Join(err, failed)
+		p.log.Warn("share port", "addr", l.Addr(), "error", err)
 	}
 }
 
-// accept hands connections to the relay. When there are no descriptors left it
-// waits for some: the clients that are there are not to blame.
-func (p *Proxy) accept(d *door) {
-	for {
-		conn, err := d.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return
-		case err != nil:
-			p.log.Warn("accept", "listener", d.rules.Name, "error", err)
-			time.Sleep(100 * time.Millisecond)
-			continue
-		}
-		p.mu.Lock()
-		rules, secure := d.rules, d.tls
-		p.mu.Unlock()
-		from := conn.RemoteAddr().String()
-		if secure == nil && !rules.ProxyProtocol {
-			p.relay.Serve(conn, rules, from)
-			continue
-		}
-		go p.welcome(conn, rules, secure, from)
-	}
-}
-
-// welcomeTime is for how long a client may take to say who it is.
-const welcomeTime = 10 * time.Second
-
-// welcome does what has to be waited for before a client is served.
-func (p *Proxy) welcome(conn net.Conn, rules *relay.Listener, secure *tls.Config, from string) {
-	_ = conn.SetDeadline(time.Now().Add(welcomeTime))
-	if rules.ProxyProtocol {
-		real, err := readProxyHeader(conn)
-		if err != nil {
-			p.log.Warn("read PROXY header", "from", from, "error", err)
-			_ = conn.Close()
-			return
-		}
-		if real != "" {
-			from = real
-		}
-	}
-	if secure != nil {
-		encrypted := tls.Server(conn, secure)
-		if err := encrypted.Handshake(); err != nil {
-			p.log.Warn("TLS handshake", "from", from, "error", err)
-			_ = conn.Close()
-			return
-		}
-		conn = encrypted
-	}
-	_ = conn.SetDeadline(time.Time{})
-	p.relay.Serve(conn, rules, from)
+func reusePort(c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		const soReusePort = 0xf // Linux
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, soReusePort, 1)
+	})
+	return errors.Join(err, failed)
 }

@@ -159,7 +159,7 @@ func (s scrape) commands(commands []relay.CommandReport) {
 
 // follow tells of the master and those who vouch for it.
 func (s scrape) follow(p *Proxy, now time.Time) {
-	status := p.follower.Status()
+	status := p.follower.Load().Status()
 	role, t := p.role.Load(), status.Target
 	version := ""
 	if v := p.version.Load(); v != nil {

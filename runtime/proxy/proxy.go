@@ -29,9 +29,11 @@ import (
 type Proxy struct {
 	log      *slog.Logger
 	role     atomic.Pointer[schema.ProxyRole]
-	follower *follow.Follower
+	follower atomic.Pointer[follow.Follower]
+	next     chan *follow.Follower // that takes its place
+	followed string                // what the newest follower was made for
 	relay    *relay.Relay
-	backend  *tls.Config // nil for plain TCP to the servers
+	backend  atomic.Pointer[tls.Config] // nil for plain TCP to the servers
 	changed  chan struct{}
 	started  time.Time
 	version  atomic.Pointer[string]
@@ -40,6 +42,9 @@ type Proxy struct {
 
 	mu   sync.Mutex
 	open map[string]*door
+	// passed are listening sockets from the process before that nobody took yet.
+	passed []Socket
+	handed bool // another process has the listeners now
 
 	adminMu  sync.Mutex
 	admin    *admin // nil when there is none
@@ -47,53 +52,26 @@ type Proxy struct {
 }
 
 // New makes a proxy that listens at once; an error leaves nothing open. Run
-// closes what it opened.
-func New(role schema.ProxyRole, log *slog.Logger) (*Proxy, error) {
+// closes what it opened. Sockets that were passed on are used for the addresses
+// that they listen on; the others are closed.
+func New(role schema.ProxyRole, log *slog.Logger, passed ...Socket) (*Proxy, error) {
 	p := &Proxy{
-		log: log, open: map[string]*door{}, changed: make(chan struct{}, 1),
-		started: time.Now(), readers: make(chan struct{}, accessReaders),
+		log: log, open: map[string]*door{}, changed: make(chan struct{}, 1), next: make(chan *follow.Follower, 1),
+		started: time.Now(), readers: make(chan struct{}, accessReaders), passed: passed,
 	}
+	defer p.closePassed()
 	p.role.Store(&role)
-	if role.Proxy.TLS != nil {
-		var err error
-		if p.backend, err = clientTLS(role.Proxy.TLS); err != nil {
-			return nil, err
-		}
-	}
-	var sentinels, nodes []schema.Addr
-	for _, s := range role.Cluster.Sentinel.Nodes {
-		sentinels = append(sentinels, s.Addr)
-	}
-	lag := false
-	for _, l := range role.Proxy.Listeners {
-		lag = lag || l.MaxLag > 0 || l.ReadYourWrites
-	}
-	for _, n := range role.Cluster.Redis.Nodes {
-		nodes = append(nodes, n.Addr)
-	}
-	p.follower = follow.New(follow.Config{
-		Cluster: role.Cluster.Name, Sentinels: sentinels, Nodes: nodes,
-		Password: secret(role.Cluster.Auth.Password), SentinelPassword: secret(role.Cluster.Auth.SentinelPassword),
-		DownAfter: role.Cluster.Sentinel.DownAfter, Fence: role.Proxy.Fence, Lag: lag,
-		Dial: p.dialOf(), Changed: p.turn, Log: log,
-	})
+	p.follower.Store(p.newFollower(role))
 	var err error
 	p.relay, err = relay.New(relay.Config{
-		Role: role, Target: p.follower.Target, Ask: p.follower.Ask, Password: secret(role.Cluster.Auth.Password), Log: log,
-		Dial: p.relayDial(),
+		Role: role, Log: log, Password: p.password, Dial: p.relayDial,
+		Target: func() *follow.Target { return p.follower.Load().Target() },
+		Ask:    func(why string) { p.follower.Load().Ask(why) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	return p, p.Reload(role)
-}
-
-// secret returns how to read a secret, nil when there is none.
-func secret(s *schema.Secret) func() (string, error) {
-	if s == nil {
-		return nil
-	}
-	return s.Read
 }
 
 // SetVersion says what the admin listener tells to be the version of rsm.
@@ -120,7 +98,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	defer stop()
 	var parts sync.WaitGroup
 	errs := make(chan error, 4)
-	for _, part := range []func(context.Context) error{p.follower.Run, p.relay.Run, p.keepTable, p.keepAdmin} {
+	for _, part := range []func(context.Context) error{p.follow, p.relay.Run, p.keepTable, p.keepAdmin} {
 		parts.Go(func() {
 			if err := part(inner); err != nil && !errors.Is(err, context.Canceled) {
 				errs <- err
@@ -146,6 +124,9 @@ func (p *Proxy) shut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, d := range p.open {
+		if l, ok := d.Listener.(*net.UnixListener); ok && p.handed {
+			l.SetUnlinkOnClose(false) // it is the path of another process now
+		}
 		d.close()
 		delete(p.open, key)
 	}
@@ -155,7 +136,7 @@ func (p *Proxy) shut() {
 func (p *Proxy) keepTable(ctx context.Context) error {
 	have := ""
 	for {
-		t := p.follower.Target()
+		t := p.follower.Load().Target()
 		if t.Master != "" && t.RunID != have {
 			if err := p.readTable(ctx, t.Master); err != nil {
 				p.log.Warn("read commands", "server", t.Master, "error", err)
@@ -184,11 +165,11 @@ func (p *Proxy) readTable(ctx context.Context, addr schema.Addr) error {
 	}
 	conn := resp.NewConn(raw)
 	defer conn.Close()
-	if read := secret(p.role.Load().Cluster.Auth.Password); read != nil {
-		password, err := read()
-		if err != nil {
-			return err
-		}
+	password, err := p.password()
+	if err != nil {
+		return err
+	}
+	if password != "" {
 		if _, err := conn.Do(ctx, "AUTH", password); err != nil {
 			return fmt.Errorf("log in: %w", err)
 		}
@@ -199,26 +180,4 @@ func (p *Proxy) readTable(ctx context.Context, addr schema.Addr) error {
 	}
 	p.relay.SetTable(table)
 	return nil
-}
-
-// dial opens a connection to a server of the cluster.
-func (p *Proxy) dial(ctx context.Context, addr string) (net.Conn, error) {
-	if p.backend == nil {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	}
-	return (&tls.Dialer{Config: p.backend}).DialContext(ctx, "tcp", addr)
-}
-
-func (p *Proxy) relayDial() func(context.Context, string) (net.Conn, error) {
-	if p.backend == nil {
-		return nil // the relay connects by itself
-	}
-	return p.dial
-}
-
-func (p *Proxy) dialOf() func(context.Context, schema.Addr) (net.Conn, error) {
-	if p.backend == nil {
-		return nil
-	}
-	return func(ctx context.Context, addr schema.Addr) (net.Conn, error) { return p.dial(ctx, string(addr)) }
 }

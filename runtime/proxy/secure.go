@@ -14,7 +14,11 @@ import (
 	"rsm/schema"
 )
 
+// serverTLS reads what a listener needs, nil for one that speaks plain.
 func serverTLS(of *schema.ServerTLS) (*tls.Config, error) {
+	if of == nil {
+		return nil, nil
+	}
 	pair, err := tls.LoadX509KeyPair(of.Cert, of.Key)
 	if err != nil {
 		return nil, fmt.Errorf("load certificate: %w", err)
@@ -29,7 +33,11 @@ func serverTLS(of *schema.ServerTLS) (*tls.Config, error) {
 	return config, nil
 }
 
+// clientTLS reads what connections to servers need, nil for plain ones.
 func clientTLS(of *schema.ClientTLS) (*tls.Config, error) {
+	if of == nil {
+		return nil, nil
+	}
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	var err error
 	if of.CA != "" {

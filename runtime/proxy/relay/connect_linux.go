@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,7 +11,7 @@ import (
 
 // connect begins a connection to the backend's server. It does not wait for it.
 func (l *loop) connect(b *backend) error {
-	if dial := l.shared.Dial; dial != nil {
+	if dial := l.shared.dial(); dial != nil {
 		b.wire = newStream(l, b, nil, dial, string(b.server.addr))
 		b.reads = true
 		return nil
@@ -63,7 +64,12 @@ func (l *loop) adopt(c *client, conn net.Conn) error {
 		return fmt.Errorf("take connection: %w", err)
 	}
 	fd, dupErr := -1, error(nil)
-	if err := control.Control(func(from uintptr) { fd, dupErr = dup(int(from)) }); err != nil || dupErr != nil {
+	err = control.Control(func(from uintptr) { fd, dupErr = dup(int(from)) })
+	if errors.Is(dupErr, syscall.EMFILE) { // it needs no second descriptor to stay what it is
+		c.wire, c.reads = newStream(l, c, conn, nil, ""), true
+		return nil
+	}
+	if err != nil || dupErr != nil {
 		return fmt.Errorf("take connection: %w", firstError(err, dupErr))
 	}
 	_ = conn.Close()

@@ -134,7 +134,7 @@ func (l *loop) incomplete(c *client, b []byte, r frame.Request) {
 	} else if !l.startStream(c, cmd) {
 		return
 	}
-	c.stream = &frame.Scanner{}
+	c.stream, c.passed, c.paid = &frame.Scanner{}, 0, false
 }
 
 // startStream opens the way for a request that is passed on in pieces.
@@ -159,6 +159,9 @@ func (l *loop) passOn(c *client, b []byte) int {
 	if err != nil {
 		l.say(c, "-ERR Protocol error: "+err.Error())
 		c.closing = true
+		return 0
+	}
+	if c.last = l.ns; l.overlong(c, n) {
 		return 0
 	}
 	if !c.discard {

@@ -72,6 +72,9 @@ func (l *loop) refuseAll(c *client) {
 	why := "no master: " + l.target.Why
 	if l.target.Master != "" {
 		why = "the master cannot take requests: " + l.target.Why
+		if l.master != nil {
+			why += l.master.refusal
+		}
 	}
 	refusal := "-MASTERDOWN " + why
 	for _, r := range c.redo {
@@ -202,17 +205,16 @@ func (l *loop) sweep() {
 	}
 	for _, c := range l.clients {
 		c.tokens = c.listener.Rate
-		if idle := c.listener.Idle; idle > 0 && l.ns-c.last > int64(idle) && c.outstanding == 0 && c.pin == nil {
+		if idle := c.listener.Idle; idle > 0 && l.ns-c.last > int64(idle) && c.mayTimeOut() {
 			l.drop(c)
 		}
 	}
-	for _, c := range l.delayed {
-		if c.wait == waitTurn {
-			c.wait = waitNothing
-			l.wakeClient(c)
-		}
-	}
-	l.delayed = nil
+	l.nextTurn()
+}
+
+// mayTimeOut reports whether nobody but the client can end its silence.
+func (c *client) mayTimeOut() bool {
+	return c.stream != nil || c.outstanding == 0 && c.wait == waitNothing && c.state.subs.total == 0 && !c.state.raw
 }
 
 // blocked reports whether a client waits for a blocking command.

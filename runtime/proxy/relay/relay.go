@@ -24,56 +24,16 @@ type Config struct {
 	Target func() *follow.Target
 	// Ask has the follower look again.
 	Ask func(why string)
-	// Password is that of the cluster, for listeners that log in themselves.
+	// Password is that of the cluster, for listeners that log in themselves. It is
+	// called for each connection; "" is none.
 	Password func() (string, error)
-	// Dial opens connections to servers, nil for plain TCP.
-	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Dial returns how to open connections to servers now, nil for plain TCP.
+	Dial func() Dial
 	Log  *slog.Logger
 }
 
-// shared is what the loops of a relay have in common.
-type shared struct {
-	Config
-	role     atomic.Pointer[schema.ProxyRole]
-	all      []*loop
-	loops    int
-	ids      atomic.Uint64
-	mu       sync.Mutex
-	counts   map[*Listener]int
-	total    int
-	rejected uint64 // clients that found no place
-	zones    map[schema.Addr]string
-}
-
-func (s *shared) target() *follow.Target { return s.Config.Target() }
-func (s *shared) ask(why string)         { s.Config.Ask(why) }
-func (s *shared) fence() time.Duration   { return s.role.Load().Proxy.Fence }
-func (s *shared) near(addr schema.Addr) bool {
-	zone := s.role.Load().Zone
-	return zone != "" && s.zones[addr] == zone
-}
-
-// left counts a client that is gone.
-func (s *shared) left(from *Listener) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts[from]--
-	s.total--
-}
-
-// enter counts a client that has come; it returns why there is no place for it.
-func (s *shared) enter(at *Listener) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	limit := s.role.Load().Proxy.MaxClients
-	if limit > 0 && s.total >= limit || at.MaxClients > 0 && s.counts[at] >= at.MaxClients {
-		s.rejected++
-		return "-ERR max number of clients reached"
-	}
-	s.counts[at]++
-	s.total++
-	return ""
-}
+// Dial opens a connection to a server.
+type Dial func(ctx context.Context, addr string) (net.Conn, error)
 
 // Relay is a set of loops.
 type Relay struct {
@@ -84,11 +44,8 @@ type Relay struct {
 
 // New prepares a relay. Run starts it.
 func New(cfg Config) (*Relay, error) {
-	r := &Relay{shared: shared{Config: cfg, counts: map[*Listener]int{}, zones: map[schema.Addr]string{}}, stop: make(chan struct{})}
-	r.shared.role.Store(&cfg.Role)
-	for _, node := range cfg.Role.Cluster.Redis.Nodes {
-		r.shared.zones[node.Addr] = cfg.Role.Zones[node.Name]
-	}
+	r := &Relay{shared: shared{Config: cfg, counts: map[string]int{}}, stop: make(chan struct{})}
+	r.shared.set(cfg.Role)
 	for range max(1, cfg.Role.Proxy.Threads) {
 		poll, err := newPoller()
 		if err != nil {
@@ -155,86 +112,4 @@ func (l *loop) rulesOf(of *Listener) *rules {
 		l.rules[of] = newRules(of, l.table)
 	}
 	return l.rules[of]
-}
-
-// Serve takes over a connection of a client. from is its address, when that is
-// not the connection's own.
-func (r *Relay) Serve(conn net.Conn, at *Listener, from string) {
-	if refusal := r.shared.enter(at); refusal != "" {
-		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write([]byte(refusal + "\r\n"))
-		_ = conn.Close()
-		return
-	}
-	l := r.shared.all[r.next.Add(1)%uint64(len(r.shared.all))]
-	l.post(func(l *loop) { l.accept(conn, at, from) })
-}
-
-// accept makes a connection a client.
-func (l *loop) accept(conn net.Conn, at *Listener, from string) {
-	c := &client{id: l.shared.ids.Add(1), listener: at, since: l.ns, last: l.ns, addr: from, laddr: conn.LocalAddr().String()}
-	c.rules, c.ident, c.tokens = l.rulesOf(at), l.baseIdentity(at), at.Rate
-	if err := l.adopt(c, conn); err != nil {
-		l.log.Warn("accept client", "error", err)
-		_ = conn.Close()
-		l.shared.left(at)
-		return
-	}
-	l.stats.came(c)
-	l.clients[c.id] = c
-}
-
-// baseIdentity is who clients of a listener are before they log in.
-func (l *loop) baseIdentity(at *Listener) *identity {
-	who := identity{proto: 2}
-	if at.Login == schema.LoginProxy && l.shared.Password != nil {
-		password, err := l.shared.Password()
-		if err != nil {
-			l.log.Warn("read password", "error", err)
-		}
-		who.password = password
-	}
-	return l.identity(who)
-}
-
-// Reload takes new settings. Clients stay, under the new rules of their listener.
-func (r *Relay) Reload(role schema.ProxyRole) {
-	r.shared.role.Store(&role)
-	for _, l := range r.shared.all {
-		l.post(func(l *loop) { l.seen.slow = int64(role.Proxy.SlowLog) })
-	}
-}
-
-// Drain waits until every client is gone or idle, for a time at most.
-func (r *Relay) Drain(ctx context.Context, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for busy := true; busy && ctx.Err() == nil; {
-		counts := make(chan int, len(r.shared.all))
-		for _, l := range r.shared.all {
-			l.post(func(l *loop) { counts <- l.drain() })
-		}
-		busy = false
-		for range r.shared.all {
-			select {
-			case n := <-counts:
-				busy = busy || n > 0
-			case <-ctx.Done():
-			}
-		}
-		select {
-		case <-time.After(10 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// drain closes idle clients and returns how many are left.
-func (l *loop) drain() int {
-	for _, c := range l.clients {
-		if c.outstanding == 0 && c.wait == waitNothing && !c.state.multi && c.off == len(c.out) {
-			l.drop(c)
-		}
-	}
-	return len(l.clients)
 }

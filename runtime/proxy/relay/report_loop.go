@@ -117,6 +117,7 @@ func (l *loop) deny(c *client, why string) bool {
 		return false
 	}
 	l.stats.denied++
+	l.spoil(c)
 	return true
 }
 

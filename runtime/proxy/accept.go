@@ -1,0 +1,127 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+// How often it is looked whether there are descriptors again.
+const acceptPause = 20 * time.Millisecond
+
+// accept hands connections to the relay. When there are hardly any descriptors
+// left it waits for some: the clients that are there are not to blame, and need
+// some for their own.
+func (p *Proxy) accept(d *door) {
+	limit := descriptorLimit()
+	for paused := false; ; {
+		if !spare(limit) {
+			if !paused {
+				p.log.Warn("accept nobody until there are descriptors again", "addr", d.Addr(), "limit", limit)
+			}
+			paused = true
+			if p.closed(d) {
+				return
+			}
+			time.Sleep(acceptPause)
+			continue
+		}
+		if paused {
+			p.log.Info("accept again", "addr", d.Addr())
+			paused = false
+		}
+		conn, err := d.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return
+		case err != nil:
+			p.log.Warn("accept", "addr", d.Addr(), "error", err)
+			time.Sleep(acceptPause)
+			continue
+		}
+		p.mu.Lock()
+		now := d.settings
+		p.mu.Unlock()
+		from := remote(conn)
+		if now.tls == nil && !now.proxyProtocol {
+			p.relay.Serve(conn, now.name, from)
+			continue
+		}
+		go p.welcome(conn, now, from)
+	}
+}
+
+// remote is the address of a client; those of a unix socket have none.
+func remote(conn net.Conn) string {
+	if addr := conn.RemoteAddr().String(); addr != "" && addr != "@" {
+		return addr
+	}
+	return conn.LocalAddr().String() + ":0" // as Redis shows them
+}
+
+// closed reports whether a door is open no more.
+func (p *Proxy) closed(d *door) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, open := range p.open {
+		if open == d {
+			return false
+		}
+	}
+	return true
+}
+
+// descriptorLimit is how many files the process may have open; 0 is unknown.
+func descriptorLimit() int {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > 1<<30 {
+		return 0
+	}
+	return int(limit.Cur)
+}
+
+// spare reports whether enough descriptors are left for connections to servers.
+// The kernel gives the lowest number that is free.
+func spare(limit int) bool {
+	if limit == 0 {
+		return true
+	}
+	fd, err := syscall.Open("/", syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	_ = syscall.Close(fd)
+	return fd < limit-min(64, limit/4)
+}
+
+// welcomeTime is for how long a client may take to say who it is.
+const welcomeTime = 10 * time.Second
+
+// welcome does what has to be waited for before a client is served.
+func (p *Proxy) welcome(conn net.Conn, at settings, from string) {
+	_ = conn.SetDeadline(time.Now().Add(welcomeTime))
+	if at.proxyProtocol {
+		real, err := readProxyHeader(conn)
+		if err != nil {
+			p.log.Warn("read PROXY header", "from", from, "error", err)
+			_ = conn.Close()
+			return
+		}
+		if real != "" {
+			from = real
+		}
+	}
+	if at.tls != nil {
+		encrypted := tls.Server(conn, at.tls)
+		if err := encrypted.Handshake(); err != nil {
+			p.log.Warn("TLS handshake", "from", from, "error", err)
+			_ = conn.Close()
+			return
+		}
+		conn = encrypted
+	}
+	_ = conn.SetDeadline(time.Time{})
+	p.relay.Serve(conn, at.name, from)
+}
