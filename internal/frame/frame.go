@@ -116,6 +116,10 @@ func bulk(b []byte, pos int) (end, start int, err error) {
 // number reads the line at pos, of which the first byte is a type, as a number.
 // It returns where the next line begins, 0 while the line is incomplete.
 func number(b []byte, pos int, long, wrong string) (n, next int, err error) {
+	// The common case by hand: one digit.
+	if pos+3 < len(b) && b[pos+1]-'0' <= 9 && b[pos+2] == '\r' && b[pos+3] == '\n' {
+		return int(b[pos+1] - '0'), pos + 4, nil
+	}
 	end := bytes.IndexByte(b[pos:], '\r')
 	switch {
 	case end < 0 && len(b)-pos > MaxLine:

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -214,5 +215,29 @@ func TestDesync(t *testing.T) {
 	b.want("replied", got(c.wire), "$1\r\n1\r\n")
 	if !x.wire.(*memory).closed {
 		t.Error("the backend is still open")
+	}
+}
+
+// BenchmarkLoop is what one request costs a loop besides the kernel.
+func BenchmarkLoop(b *testing.B) {
+	for _, depth := range []int{1, 64} {
+		b.Run(map[int]string{1: "P1", 64: "P64"}[depth], func(b *testing.B) {
+			loop := newBench(b)
+			c, x := loop.client(), loop.backend(addrA)
+			request := bytes.Repeat(words("SET", "key:000000000001", strings.Repeat("x", 64)), depth)
+			reply := bytes.Repeat([]byte("+OK\r\n"), depth)
+			client, server := c.wire.(*memory), x.wire.(*memory)
+			for b.Loop() {
+				loop.ns += 1000
+				client.in, client.out = request, client.out[:0]
+				c.readable(loop.loop)
+				loop.flushBackends()
+				server.in, server.out = reply, server.out[:0]
+				x.readable(loop.loop)
+				loop.proceed()
+				loop.flushClients()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*depth), "ns/request")
+		})
 	}
 }
