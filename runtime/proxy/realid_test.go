@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -43,7 +42,7 @@ func TestClientIDsOfOthers(t *testing.T) {
 	reader.want("+OK\r\n", "CLIENT", "TRACKING", "ON", "REDIRECT", listenerID)
 	reader.want("$-1\r\n", "GET", "k")
 	other.want("+OK\r\n", "SET", "k", "1")
-	want := fmt.Sprintf("*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$1\r\nk\r\n")
+	want := "*3\r\n$7\r\nmessage\r\n$20\r\n__redis__:invalidate\r\n*1\r\n$1\r\nk\r\n"
 	if raw, err := listener.reply(); err != nil || string(raw) != want {
 		t.Errorf("the listener got %q, %v", raw, err)
 	}
