@@ -15,21 +15,32 @@ type ReloadRole struct {
 	Role RoleRef `json:"role"`
 	// Proxy is what its configuration file will hold: no secret, only references.
 	Proxy schema.ProxyRole `json:"proxy"`
+	// Binary is the version of rsm that it runs then, when that is another one: its
+	// process starts that, hands its listeners over, and ends.
+	Binary string `json:"binary,omitempty"`
 }
 
 // Subject is the role.
 func (a ReloadRole) Subject() string { return a.Role.Name }
 
-// Done tells whether it runs with these settings.
+// Done tells whether it runs with these settings, and the binary.
 func (a ReloadRole) Done(s *State) bool {
 	r := s.Proxies[a.Role.Name]
-	return r != nil && r.runs(a.Proxy)
+	return r != nil && r.runs(a.Proxy) && (a.Binary == "" || a.Binary == r.Version)
 }
 
 // String is the line in a plan.
-func (a ReloadRole) String() string { return "reload its settings" }
+func (a ReloadRole) String() string {
+	if a.Binary != "" {
+		return "hand over to rsm " + a.Binary
+	}
+	return "reload its settings"
+}
 
 func (a ReloadRole) onHost() []string {
+	if a.Binary != "" {
+		return []string{"write " + a.Role.file("proxy.json"), "SIGUSR2, and wait until its successor serves"}
+	}
 	return []string{"write " + a.Role.file("proxy.json"), "SIGHUP, and wait until it has taken them"}
 }
 

@@ -43,7 +43,16 @@ func (r *ProxyState) runs(role schema.ProxyRole) bool {
 // start is what a start or a reload does to the model.
 func (r *ProxyState) start(role schema.ProxyRole) {
 	r.Reach, r.Why, r.Process.Running = Up, "", r.Process.Local
-	r.Loaded = Loaded{Version: r.Version, Digest: role.Digest(), Role: &role}
+	version := r.Version
+	if r.Process.Binary != "" {
+		version = r.Process.Binary
+	}
+	r.Loaded = Loaded{Version: version, Digest: role.Digest(), Role: &role}
+}
+
+// outdated reports whether it runs another version of rsm than this one.
+func (r *ProxyState) outdated() bool {
+	return r.Process.Running && r.Version != "" && r.Process.Binary != "" && r.Version != r.Process.Binary
 }
 
 // stop is what a stop does to the model.
@@ -65,6 +74,9 @@ func diffProxies(c *schema.Cluster, s *State) []Drift {
 			fallthrough
 		default:
 			drifts = append(drifts, diffProcess(p.Name, r.Reach, r.Why, r.Process)...)
+			if r.outdated() {
+				drifts = append(drifts, Drift{p.Name, fieldVersion, r.Version, r.Process.Binary, Differs})
+			}
 		}
 	}
 	return drifts
@@ -81,13 +93,20 @@ func (d *decision) proxies() {
 		}
 		role, _ := d.c.ProxyRole(p.Name)
 		want, ref := role.Digest(), proxyRef(d.c, p)
+		binary := ""
+		if r.outdated() {
+			binary = r.Process.Binary
+		}
 		switch {
-		case r.Process.Running && (r.Digest == "" || r.Digest == want): // it starts, and a signal would end it; or it hangs
+		case r.Process.Running && (r.Digest == "" || r.Digest == want && binary == ""): // it starts, and a signal would end it; or it hangs
+		case r.Process.Running && r.Refused == want && binary != "":
+			d.hold(Held{Subject: p.Name, Causes: causes, Reason: fmt.Sprintf(
+				"it goes on as before, as rsm %s did not take over: %s; mend that and send it SIGUSR2 (kill -USR2 %d)", binary, r.Refusal, r.Process.PID)})
 		case r.Process.Running && r.Refused == want:
 			d.hold(Held{Subject: p.Name, Causes: causes, Reason: fmt.Sprintf(
 				"it goes on as before, as it refuses these settings: %s; change them, or mend that and send it SIGHUP (kill -HUP %d)", r.Refusal, r.Process.PID)})
 		case r.Process.Running:
-			d.add(ReloadRole{Role: ref, Proxy: role}, causes...)
+			d.add(ReloadRole{Role: ref, Proxy: role, Binary: binary}, causes...)
 		case r.Process.Foreign != "":
 			d.hold(Held{Subject: p.Name, Causes: causes, Reason: fmt.Sprintf(
 				"its port is held by %s, which rsm did not start: stop that, or change the port in the spec", r.Process.Foreign)})

@@ -97,7 +97,7 @@ func (p *stateText) flags(kind string, addr schema.Addr) []string {
 }
 
 // proxy reads what is seen of a proxy: with maxclients it runs with that setting
-// instead of the spec's, with blind nothing is known of its settings.
+// instead of the spec's, with rsm that version while v2.0.0 looks, with blind nothing is known of its settings.
 func (p *stateText) proxy(r *ProxyState, w words) {
 	role, _ := p.c.ProxyRole(r.Name)
 	want := role.Digest()
@@ -118,6 +118,9 @@ func (p *stateText) proxy(r *ProxyState, w words) {
 	}
 	if !r.Process.Local {
 		r.Loaded = Loaded{}
+	}
+	if version := w.text("rsm", ""); version != "" {
+		r.Version, r.Process.Binary = version, "v2.0.0"
 	}
 	if refusal := w.text("refused", ""); refusal != "" {
 		r.Refused, r.Refusal = want, refusal

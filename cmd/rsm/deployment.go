@@ -78,7 +78,7 @@ func openDeployment(c *cli.Context, con *console, path string) (*deployment, err
 }
 
 func newDeployment(con *console, stateDir string, allow reconcile.Allow) *deployment {
-	machine := &host.Host{Dir: stateDir}
+	machine := &host.Host{Dir: stateDir, Version: version}
 	return &deployment{con: con, host: machine, observer: &observe.Observer{Host: machine}, allow: allow}
 }
 

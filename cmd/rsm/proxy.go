@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
-	"os/signal"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 
 	"rsm/reconcile"
 	"rsm/reconcile/host"
-	"rsm/runtime/proxy"
 	"rsm/schema"
 )
 
@@ -26,6 +22,7 @@ func proxyCommand(con *console) *cli.Command {
 		Description: "NAME may be left out when the spec in PATH (default: the current directory) has one proxy. One argument\n" +
 			"that could be a name is the NAME: write ./specs for a directory. SIGHUP reads the spec again, and what\n" +
 			"changed takes effect without dropping a connection; SIGINT or SIGTERM answers what was asked, then ends.\n" +
+			"SIGUSR2 starts the binary anew, which takes the listeners over: no connection is refused.\n" +
 			"rsm apply starts proxies by itself, in the background, with --config.",
 		Subcommands:     []*cli.Command{proxyStatusCommand(con)},
 		HideHelpCommand: true, // a proxy may be called help
@@ -72,6 +69,8 @@ type proxySource struct {
 	// load returns them with their digest; the digest is right even with an error,
 	// if there is anything to digest.
 	load func(context.Context) (schema.ProxyRole, string, error)
+	// binary is what a successor runs; nil or "" for the file of this process.
+	binary func() string
 	// tell hears what became of them; nil when nobody wants to know.
 	tell func(reconcile.Loaded) error
 }
@@ -87,7 +86,8 @@ func renderedProxy(file string) proxySource {
 			role, err := schema.DecodeProxyRole(content)
 			return role, schema.DigestOf(content), err
 		},
-		tell: func(l reconcile.Loaded) error { return host.WriteLoaded(file, l) },
+		binary: func() string { return host.NextBinary(file) },
+		tell:   func(l reconcile.Loaded) error { return host.WriteLoaded(file, l) },
 	}
 }
 
@@ -111,78 +111,4 @@ func specProxy(ctx context.Context, con *console, name, path string) (schema.Pro
 		return role, "", usage("%s: %v", path, err)
 	}
 	return role, role.Digest(), nil
-}
-
-// serve runs a proxy until ctx ends, and loads its settings again at SIGHUP.
-func serve(ctx context.Context, con *console, from proxySource) error {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	role, digest, err := from.load(ctx)
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.NewTextHandler(con.err, nil)).With("proxy", role.Proxy.Name)
-	p, err := proxy.New(role, log)
-	if err != nil {
-		return fmt.Errorf("start proxy %s: %w", role.Proxy.Name, err)
-	}
-	p.SetVersion(version)
-	r := &reloader{proxySource: from, proxy: p, log: log, now: reconcile.Loaded{Version: version, Digest: digest}}
-	r.say()
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		r.run(ctx, hangups)
-	}()
-	err = p.Run(ctx)
-	cancel()
-	<-ended
-	return err
-}
-
-// reloader gives a running proxy new settings.
-type reloader struct {
-	proxySource
-	proxy *proxy.Proxy
-	log   *slog.Logger
-	now   reconcile.Loaded
-}
-
-// run reloads at each signal until ctx ends.
-func (r *reloader) run(ctx context.Context, hangups <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangups:
-			r.reload(ctx)
-		}
-	}
-}
-
-// reload keeps the settings that it has when it cannot take new ones.
-func (r *reloader) reload(ctx context.Context) {
-	role, digest, err := r.load(ctx)
-	if err == nil {
-		err = r.proxy.Reload(role)
-	}
-	if err != nil {
-		r.now.Refused, r.now.Refusal = digest, strings.Join(strings.Fields(err.Error()), " ")
-		r.log.Error("keep the settings", "error", err)
-	} else {
-		r.now = reconcile.Loaded{Version: version, Digest: digest}
-		r.log.Info("reload")
-	}
-	r.say()
-}
-
-func (r *reloader) say() {
-	if r.tell == nil {
-		return
-	}
-	if err := r.tell(r.now); err != nil {
-		r.log.Error("tell what is loaded", "error", err)
-	}
 }

@@ -12,6 +12,7 @@
 //	clusters/<cluster>/<role>/redis.conf      or sentinel.conf, co-owned by Redis
 //	clusters/<cluster>/<role>/proxy.json      what a proxy is told, see schema.ProxyRole
 //	clusters/<cluster>/<role>/proxy.loaded    what it runs with, see WriteLoaded
+//	clusters/<cluster>/<role>/proxy.binary    which rsm its successor runs, see NextBinary
 //	clusters/<cluster>/<role>/data/           RDB and AOF files
 //	clusters/<cluster>/<role>/log             stdout and stderr
 //	copies/<cluster>/<node>-<replid>-<time>.rdb  data sets that were dropped
@@ -47,6 +48,9 @@ type Host struct {
 	// Executable is the rsm binary that proxies run; empty means the one that runs
 	// this.
 	Executable string
+	// Version is that of Executable; proxies of another one are replaced by it.
+	// Empty means that nobody cares.
+	Version string
 	// StopGrace is how long a server may take to save and exit; 0 means 20 s.
 	StopGrace time.Duration
 	// Now is the clock; nil means time.Now.

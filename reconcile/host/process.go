@@ -39,8 +39,9 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 	if err != nil {
 		h.log().Warn("read role", "role", ref.Name, "error", err)
 	}
-	if ref.Kind == reconcile.KindProxy && !supervise.Alive(r.Process) {
-		r.Process = h.findProxy(ref)
+	if ref.Kind == reconcile.KindProxy {
+		p.Binary = h.Version
+		r.Process = h.successor(ref, r.Process)
 	}
 	if supervise.Alive(r.Process) {
 		p.Running, p.PID = true, r.Process.PID

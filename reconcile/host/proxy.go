@@ -81,7 +81,8 @@ func (h *Host) startProxy(ctx context.Context, a reconcile.StartRole) error {
 	if err != nil {
 		return err
 	}
-	if err := h.taken(ctx, a.Role, a.Proxy.Digest(), nil, exited); errors.Is(err, errEnded) {
+	want := reconcile.Loaded{Digest: a.Proxy.Digest()}
+	if err := h.taken(ctx, a.Role, want, nil, exited); errors.Is(err, errEnded) {
 		return fmt.Errorf("%w: %s", err, redact(h.lastWords(a.Role, logFrom), a.Proxy.Secrets()))
 	} else if err != nil && !errors.Is(err, errNotTaken) { // a slow one is left to the observer
 		return err
@@ -129,10 +130,16 @@ func (h *Host) mayStartProxy(a reconcile.StartRole) (l launch, err error) {
 		}
 	}
 	l.role.RoleRef, l.role.Process = a.Role, supervise.Record{}
-	if l.binary = h.Executable; l.binary == "" {
-		l.binary, err = os.Executable()
-	}
+	l.binary, err = h.executable()
 	return l, err
+}
+
+// executable is the rsm that proxies run.
+func (h *Host) executable() (string, error) {
+	if h.Executable != "" {
+		return h.Executable, nil
+	}
+	return os.Executable()
 }
 
 // Reload writes the role's settings and has its process take them. The error has
@@ -162,27 +169,35 @@ func (h *Host) reload(ctx context.Context, a reconcile.ReloadRole) error {
 	if !supervise.Alive(r.Process) {
 		return errEnded
 	}
+	want := reconcile.Loaded{Digest: a.Proxy.Digest(), Version: a.Binary}
+	if a.Binary != "" {
+		return h.replace(ctx, a.Role, r.Process, want, before)
+	}
 	if err := supervise.Signal(r.Process, syscall.SIGHUP); err != nil {
 		return err
 	}
-	return h.taken(ctx, a.Role, a.Proxy.Digest(), before, nil)
+	return h.taken(ctx, a.Role, want, before, nil)
 }
 
 var errNotTaken = errors.New("it does not tell that it took its settings")
 
 // taken waits until the process tells that it took the settings, or refused them
 // in something else than what it told before.
-func (h *Host) taken(ctx context.Context, ref reconcile.RoleRef, digest string, before []byte, exited <-chan error) error {
-	timeout := time.After(reloadTimeout)
+func (h *Host) taken(ctx context.Context, ref reconcile.RoleRef, want reconcile.Loaded, before []byte, exited <-chan error) error {
+	patience := reloadTimeout
+	if want.Version != "" {
+		patience = replaceTimeout
+	}
+	timeout := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		now, _ := os.ReadFile(h.roleDir(ref, "proxy.loaded"))
 		l, ok := h.readLoaded(ref)
 		switch {
-		case ok && l.Digest == digest:
+		case ok && l.Digest == want.Digest && (want.Version == "" || want.Version == l.Version):
 			return nil
-		case ok && l.Refused == digest && !bytes.Equal(now, before):
+		case ok && l.Refused == want.Digest && !bytes.Equal(now, before):
 			return fmt.Errorf("it refuses these settings and goes on as before: %s", l.Refusal)
 		}
 		select {
@@ -191,10 +206,66 @@ func (h *Host) taken(ctx context.Context, ref reconcile.RoleRef, digest string, 
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-timeout:
-			return fmt.Errorf("%w in %s", errNotTaken, reloadTimeout)
+			return fmt.Errorf("%w in %s", errNotTaken, patience)
 		case <-tick.C:
 		}
 	}
+}
+
+// How long a process may take to start its successor, and then to end: its clients
+// get a few seconds.
+const (
+	replaceTimeout = 20 * time.Second
+	leaveTimeout   = 10 * time.Second
+)
+
+// replace has a proxy's process hand over to one of this rsm's binary, and waits
+// until the old one is gone.
+func (h *Host) replace(ctx context.Context, ref reconcile.RoleRef, old supervise.Record, want reconcile.Loaded, before []byte) error {
+	binary, err := h.executable()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(h.roleDir(ref, binaryFile), []byte(binary)); err != nil {
+		return err
+	}
+	if err := supervise.Signal(old, syscall.SIGUSR2); err != nil {
+		return err
+	}
+	if err := h.taken(ctx, ref, want, before, nil); err != nil {
+		return err
+	}
+	next := h.successor(ref, old)
+	if next.PID == old.PID {
+		return errors.New("its successor does not run")
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTimeout)
+	defer cancel()
+	for supervise.Alive(old) && ctx.Err() == nil {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return nil
+}
+
+const binaryFile = "proxy.binary"
+
+// NextBinary is which rsm a proxy with this configuration file hands over to;
+// "" for the one that it runs itself.
+func NextBinary(configFile string) string {
+	content, _ := os.ReadFile(filepath.Join(filepath.Dir(configFile), binaryFile))
+	return strings.TrimSpace(string(content))
+}
+
+// successor returns the process of a proxy: the one that is recorded, or that which
+// it handed over to, or which was found again.
+func (h *Host) successor(ref reconcile.RoleRef, recorded supervise.Record) supervise.Record {
+	l, ok := h.readLoaded(ref)
+	if ok && l.PID != recorded.PID || !supervise.Alive(recorded) {
+		if found := h.findProxy(ref); found.PID != 0 {
+			return found
+		}
+	}
+	return recorded
 }
 
 // findProxy takes over a proxy whose record was lost: it told its pid, and that
