@@ -32,8 +32,12 @@ Three things to try:
      sed -i 's/"64mb"/"96mb"/' $spec
      bin/rsm apply --state-dir $state $spec
 
-3. Plan again: nothing to do, until something differs:
-     bin/rsm plan --state-dir $state $spec
+3. Write through the proxy while the master dies: INCR waits for the next master, some seconds, and succeeds.
+     kill -9 \$(redis-cli -p 8889 info server | tr -d '\r' | sed -n 's/^process_id://p')
+     redis-cli -p 8889 incr counter
+     bin/rsm reconcile --state-dir $state $spec
+   With notice it takes a fifth of a second and nothing fails. Some seconds later, when Sentinel knows that all are well:
+     bin/rsm failover --auto-approve --state-dir $state lain $spec
 
 make demo-down stops it all.
 END

@@ -18,7 +18,7 @@ if [ "${1:-}" != inside ]; then
 		echo '```console'
 		echo '$ make demo'
 		sed 1d "$work/apply" | awk '/Plan:/ { cut = 0 } !cut { print } !seen && /s1: start sentinel/ { print "  …"; cut = seen = 1 }'
-		for part in before kill plan reconcile status edit; do
+		for part in before kill waits plan reconcile status failover edit; do
 			echo
 			cat "$work/$part"
 		done
@@ -52,8 +52,18 @@ record apply bin/rsm apply --auto-approve "${at[@]}"
 record before bin/rsm status "${at[@]}"
 redis-cli -p 17379 set greeting hello >/dev/null
 record kill kill -9 "$(redis-cli -p 17379 info server | tr -d '\r' | sed -n 's/^process_id://p')"
+while redis-cli -p 17379 ping >/dev/null 2>&1; do :; done
+{
+	printf '\033[1m$ time redis-cli -p 8889 set greeting again\033[0m  # through the proxy, in a second terminal\n'
+	TIMEFORMAT='(%1R s)'
+	time redis-cli -p 8889 set greeting again
+} >waits 2>&1 &
 record plan bin/rsm plan "${at[@]}"
 record reconcile bin/rsm reconcile "${at[@]}"
+wait $!
 record status bin/rsm status "${at[@]}"
+until record failover bin/rsm failover --auto-approve --state-dir .demo lain examples/lain.cue; do
+	sleep 0.5 # a Sentinel has to see that the old master is well again
+done
 sed -i 's/"64mb"/"96mb"/' examples/lain.cue
 record edit bin/rsm plan -v "${at[@]}"
