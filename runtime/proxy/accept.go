@@ -49,7 +49,16 @@ func (p *Proxy) accept(d *door) {
 			p.relay.Serve(conn, now.name, from)
 			continue
 		}
-		go p.welcome(conn, now, from)
+		select {
+		case p.hall <- struct{}{}:
+			go func() {
+				defer func() { <-p.hall }()
+				p.welcome(conn, now, from)
+			}()
+		default:
+			_ = conn.Close()
+			p.log.Warn("refuse a client: too many have not said yet who they are", "from", from)
+		}
 	}
 }
 
@@ -98,6 +107,9 @@ func spare(limit int) bool {
 
 // welcomeTime is for how long a client may take to say who it is.
 const welcomeTime = 10 * time.Second
+
+// hallSize is how many such clients there may be; they count in no other limit.
+const hallSize = 1024
 
 // welcome does what has to be waited for before a client is served.
 func (p *Proxy) welcome(conn net.Conn, at settings, from string) {

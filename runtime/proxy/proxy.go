@@ -39,6 +39,7 @@ type Proxy struct {
 	version  atomic.Pointer[string]
 	ending   atomic.Bool
 	readers  chan struct{} // of the access log
+	hall     chan struct{} // clients that must say who they are before they are served
 
 	mu   sync.Mutex
 	open map[string]*door
@@ -57,7 +58,7 @@ type Proxy struct {
 func New(role schema.ProxyRole, log *slog.Logger, passed ...Socket) (*Proxy, error) {
 	p := &Proxy{
 		log: log, open: map[string]*door{}, changed: make(chan struct{}, 1), next: make(chan *follow.Follower, 1),
-		started: time.Now(), readers: make(chan struct{}, accessReaders), passed: passed,
+		started: time.Now(), readers: make(chan struct{}, accessReaders), hall: make(chan struct{}, hallSize), passed: passed,
 	}
 	defer p.closePassed()
 	p.role.Store(&role)

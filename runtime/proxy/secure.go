@@ -85,13 +85,17 @@ func readProxyHeader(conn net.Conn) (string, error) {
 	if _, err := io.ReadFull(conn, body); err != nil {
 		return "", err
 	}
-	switch local, family := head[12]&0xf == 0, head[13]>>4; {
-	case local:
+	switch command, family := head[12]&0xf, head[13]>>4; {
+	case command == 0: // LOCAL: a health check of the sender
 		return "", nil
+	case command != 1:
+		return "", fmt.Errorf("PROXY command %d is unknown", command)
 	case family == 1 && len(body) >= 12:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(body[:4])), binary.BigEndian.Uint16(body[8:])).String(), nil
 	case family == 2 && len(body) >= 36:
 		return netip.AddrPortFrom(netip.AddrFrom16([16]byte(body[:16])), binary.BigEndian.Uint16(body[32:])).String(), nil
+	case family == 1 || family == 2:
+		return "", errors.New("PROXY header without an address")
 	}
-	return "", nil
+	return "", nil // of a unix socket, or not told
 }
