@@ -77,8 +77,8 @@ func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
 		b.out = append(b.out, raw...)
 		l.dirt(b)
 		return true
-	case becomes(cmd) && c.outstanding > 0 && !c.state.multi && c.transaction == nil:
-		c.wait = waitReplies // who the client is then depends on them
+	case (becomes(cmd) || cmd.Kind == command.Multi) && c.outstanding > 0 && !c.state.multi && c.transaction == nil:
+		c.wait = waitReplies // who the client is then depends on them, or what begins anew
 		return false
 	case l.endsCounting(c, cmd, raw):
 		if b.ring.count > 0 { // replies to the proxy itself count, too

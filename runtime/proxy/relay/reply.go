@@ -112,14 +112,15 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 	}
 	b.first = string(data[:min(end, 128)])
 	b.fate = e.fate
+	refused := e.c != nil && data[0] == '-' && notExecuted(b.first)
+	if refused && b.owner != nil && b.owner.transaction != nil {
+		l.moveTransaction(b)
+		return false
+	}
 	if e.fate != forward || e.c == nil {
 		return true
 	}
-	refused := data[0] == '-' && notExecuted(b.first)
 	switch {
-	case refused && b.owner != nil && b.owner.transaction != nil:
-		l.moveTransaction(b)
-		return false
 	case b.owner != nil && b.owner.transaction != nil && e.cmd.Kind != command.Exec: // only queued
 	case refused && !e.streamed && l.mayRepeat(b, e):
 		l.shared.ask(string(b.server.addr) + " answered " + b.first)
@@ -172,7 +173,11 @@ func (l *loop) moveTransaction(b *backend) {
 	l.shared.ask(string(b.server.addr) + " answered " + b.first)
 	l.suspect(b.server)
 	c := b.owner
-	c.unanswered = b.unanswered()
+	for i := range b.ring.count {
+		if e := b.ring.at(i); e.c != nil && e.fate != swallow {
+			c.unanswered += e.n
+		}
+	}
 	l.shut(b)
 	l.losePin(c)
 }

@@ -262,8 +262,8 @@ func (l *loop) shut(b *backend) {
 		l.outgone -= e.n
 		if e.c != nil {
 			e.c.outstanding -= e.n
-			if e.c.outstanding == 0 {
-				l.wakeClient(e.c)
+			if e.c.outstanding == 0 && e.c.pin == nil {
+				l.quiet(e.c)
 			}
 		}
 		b.ring.pop()

@@ -132,6 +132,7 @@ func (l *loop) broken(b *backend, err error) {
 			if at = l.orphan(b, e, at, i == 0); e.c != nil {
 				outside -= n
 			}
+		case e.fate == swallow: // the client has a reply already
 		case restart:
 			owner.unanswered += e.n
 		default:

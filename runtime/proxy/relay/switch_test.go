@@ -155,6 +155,67 @@ func TestRefusedTransactionMoves(t *testing.T) {
 	}
 }
 
+// A transaction may move more than once, and stop on the way. What the client has
+// a reply for it never gets again.
+func TestTransactionMovesAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "MULTI", "INCR n")
+	b.replies(x, "+OK\r\n+QUEUED\r\n")
+	got(c.wire)
+	for _, answered := range []string{"", "+OK\r\n", "+OK\r\n-READONLY You can't write against a read only replica.\r\n"} {
+		last := b.backend(addrA)
+		b.broken(x, errSilent)
+		b.settleAll()
+		b.want("again", names(got(last.wire)), "MULTI; INCR n")
+		b.replies(last, answered)
+		x = last
+	}
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.want("on the next master", names(got(y.wire)), "MULTI; INCR n")
+	b.sends(c, "INCR m", "EXEC")
+	b.broken(y, errSilent)
+	b.settleAll()
+	b.want("replied", got(c.wire), "+QUEUED\r\n"+doubtText+"\r\n")
+}
+
+// A client that waits for replies, to use a backend of its own then, goes on when
+// the requests before are done again.
+func TestBrokenBeforeOwnBackend(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "GET a", "BLPOP l 0")
+	b.want("sent", names(got(x.wire)), "GET a")
+	y, own := b.backend(addrA), b.backend(addrA)
+	b.broken(x, errSilent)
+	b.settleAll()
+	b.want("again", names(got(y.wire)), "GET a")
+	b.replies(y, "$1\r\n1\r\n")
+	b.want("then", names(got(own.wire)), "BLPOP l 0")
+	b.replies(own, "*-1\r\n")
+	b.want("replied", got(c.wire), "$1\r\n1\r\n*-1\r\n")
+}
+
+// What waits on its own backend before a transaction is refused by itself, and
+// their replies keep their order.
+func TestRefusedBeforeTransaction(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	b.sends(c, "BLPOP l 0", "MULTI", "INCR n", "EXEC")
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.replies(x, "-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n")
+	b.want("again", names(got(y.wire)), "BLPOP l 0")
+	b.replies(y, "*2\r\n$1\r\nl\r\n$1\r\n1\r\n")
+	b.want("then", names(got(y.wire)), "MULTI; INCR n; EXEC")
+	b.replies(y, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n")
+	b.want("replied", got(c.wire), "*2\r\n$1\r\nl\r\n$1\r\n1\r\n+OK\r\n+QUEUED\r\n*1\r\n:1\r\n")
+}
+
 // A watch does not move: its transaction fails as if the key had changed.
 func TestWatchDoesNotMove(t *testing.T) {
 	t.Parallel()
