@@ -98,8 +98,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var parts sync.WaitGroup
-	errs := make(chan error, 4)
-	for _, part := range []func(context.Context) error{p.follow, p.relay.Run, p.keepTable, p.keepAdmin} {
+	errs := make(chan error, 5)
+	for _, part := range []func(context.Context) error{p.follow, p.relay.Run, p.keepTable, p.keepLocked, p.keepAdmin} {
 		parts.Go(func() {
 			if err := part(inner); err != nil && !errors.Is(err, context.Canceled) {
 				errs <- err

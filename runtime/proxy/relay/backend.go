@@ -31,6 +31,7 @@ type backend struct {
 	opened       int64
 	used         int64
 	shared       bool
+	outdated     bool // is closed once it has answered
 	retired      bool // was shared, and is idle once it has answered
 	ready        bool
 	looked       bool      // fate is of the reply that is being read

@@ -225,7 +225,7 @@ func (l *loop) giveBack(b *backend) {
 	if b.gone {
 		return
 	}
-	if b.server.deposed || len(b.server.idle) >= maxIdle {
+	if b.server.deposed || b.outdated || len(b.server.idle) >= maxIdle {
 		l.shut(b)
 		return
 	}

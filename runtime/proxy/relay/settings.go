@@ -150,7 +150,7 @@ func (r *Relay) Reload(role schema.ProxyRole) {
 			l.seen.slow = int64(role.Proxy.SlowLog)
 			l.adapt()
 			if renew {
-				l.renew()
+				l.renew(func(*identity) bool { return true })
 			}
 		})
 	}
@@ -168,7 +168,7 @@ func (l *loop) adapt() {
 			c.tokens = at.Rate
 		}
 		c.listener, c.rules, c.gen = at, l.rulesOf(at), 0
-		if anonymous := c.ident.user == "" && c.ident.password == ""; anonymous {
+		if c.ident.user == "" && c.ident.password == "" {
 			who := *c.ident
 			who.login = at.Login == schema.LoginProxy
 			c.ident = l.identity(who)
@@ -188,17 +188,29 @@ func (l *loop) nextTurn() {
 	l.delayed = nil
 }
 
-// renew has the next requests go over new connections, as those that there are
-// were made in another way.
-func (l *loop) renew() {
+// Lock has those who sent no AUTH come in over new connections.
+func (r *Relay) Lock() {
+	for _, l := range r.shared.all {
+		l.post(func(l *loop) { l.renew((*identity).anonymous) })
+	}
+}
+
+// renew has the next requests of identities go over new connections, as those that
+// there are were made in another way.
+func (l *loop) renew(of func(*identity) bool) {
 	for _, s := range l.servers {
 		for b := range s.backends {
-			if b.shared {
+			switch {
+			case b.owner != nil || b.ident == nil || !of(b.ident):
+			case b.ring.count == 0:
+				l.shut(b)
+			default:
 				l.retire(b)
+				b.outdated = true
 			}
-		}
-		for len(s.idle) > 0 {
-			l.shut(s.idle[0])
 		}
 	}
 }
+
+// anonymous reports whether nobody logs in for it.
+func (who *identity) anonymous() bool { return who.user == "" && who.password == "" && !who.login }
