@@ -152,6 +152,9 @@ func (l *loop) wait() {
 				l.yield = min(l.yield*2, maxYields)
 				return
 			}
+			if l.poll.woken { // and would not be once more
+				return
+			}
 			rawYield()
 		}
 		if busy <= fewEvents {

@@ -14,6 +14,7 @@ type poller struct {
 	fd     int
 	events []syscall.EpollEvent
 	wakeup [2]int // a pipe: the write end wakes the wait
+	woken  bool   // the last wait was ended by that
 
 	mu     sync.Mutex // between wake and close
 	closed bool
@@ -88,9 +89,11 @@ func (p *poller) control(op, fd int, read, write bool) error {
 // cost of telling the runtime; it is in milliseconds.
 func (p *poller) wait(found []ready, timeout int) []ready {
 	n := p.epoll(timeout)
+	p.woken = false
 	for _, event := range p.events[:n] {
 		fd := int(event.Fd)
 		if fd == p.wakeup[0] {
+			p.woken = true
 			var drop [64]byte
 			for {
 				if n, err := rawRead(fd, drop[:]); n < len(drop) || err != nil {
