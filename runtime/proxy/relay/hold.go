@@ -77,12 +77,15 @@ func (l *loop) refuseAll(c *client) {
 		}
 	}
 	refusal := "-MASTERDOWN " + why
+	begun := c.state.multi
 	for _, r := range c.redo {
 		switch {
 		case r.answer != nil:
 			c.out = append(l.output(c), r.answer...)
-		case !r.quiet:
-			l.refuse(c, r.request, refusal)
+		case r.quiet:
+			begun = true
+		default:
+			begun = !l.refuse(c, r.request, refusal) && begun
 		}
 	}
 	c.redo, c.back, c.waits = nil, 0, 0
@@ -92,22 +95,41 @@ func (l *loop) refuseAll(c *client) {
 			break
 		}
 		if r.Args > 0 || r.Inline && r.Size > 2 {
-			l.refuse(c, c.in[c.taken:c.taken+r.Size], refusal)
+			begun = !l.refuse(c, c.in[c.taken:c.taken+r.Size], refusal) && begun
 		}
 		c.taken += r.Size
 	}
+	l.forgetTransaction(c, begun)
 	l.stats.refusals++
 	l.wakeClient(c)
 }
 
-// refuse answers one request that found no master.
-func (l *loop) refuse(c *client, request []byte, text string) {
+// refuse answers one request that found no master. It reports whether the request
+// would have ended a transaction.
+func (l *loop) refuse(c *client, request []byte, text string) (ends bool) {
 	if r, err := frame.Next(request); err == nil && !r.Inline {
-		if cmd := l.table.Lookup(r.Name); cmd.Kind == command.Quit {
+		switch l.table.Lookup(r.Name).Kind {
+		case command.Quit:
 			text, c.closing = "+OK", true
+		case command.Exec, command.Discard, command.Reset:
+			ends = true
 		}
 	}
 	l.say(c, text)
+	return ends
+}
+
+// forgetTransaction is for a client of whose transaction a part was refused: none of
+// it may be executed. open means that the client has not ended it.
+func (l *loop) forgetTransaction(c *client, open bool) {
+	if !open && !c.state.multi {
+		return
+	}
+	if b := c.pin; b != nil {
+		c.pin, c.lane = nil, nil
+		l.abandon(b)
+	}
+	c.transaction, c.state = nil, pinState{lost: open}
 }
 
 // redo sends what has to be done again.

@@ -132,7 +132,7 @@ func (l *loop) broken(b *backend, err error) {
 			if at = l.orphan(b, e, at, i == 0); e.c != nil {
 				outside -= n
 			}
-		case e.fate == swallow: // the client has a reply already
+		case e.c == nil, e.fate == swallow: // the client expects no reply
 		case restart:
 			owner.unanswered += e.n
 		default:
@@ -160,8 +160,6 @@ func (l *loop) broken(b *backend, err error) {
 // executed.
 func halfDone(cmd *command.Command) string {
 	switch {
-	case cmd == nil:
-		return ""
 	case cmd.Kind == command.Multi:
 		return "+OK\r\n"
 	case cmd.Kind == command.Exec:
@@ -198,7 +196,7 @@ func countRequests(b []byte) int {
 func (b *backend) execSent() bool {
 	for i := range b.ring.count {
 		if e := b.ring.at(i); e.cmd != nil && e.cmd.Kind == command.Exec {
-			return true
+			return b.ready
 		}
 	}
 	return false

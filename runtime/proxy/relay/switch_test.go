@@ -181,6 +181,76 @@ func TestTransactionMovesAgain(t *testing.T) {
 	b.want("replied", got(c.wire), "+QUEUED\r\n"+doubtText+"\r\n")
 }
 
+// The replies to the greeting of a new connection are not those of a transaction,
+// and before it is answered nothing of the transaction was sent.
+func TestTransactionMovesBeforeTheGreeting(t *testing.T) {
+	t.Parallel()
+	const greeting, answer = "RESET; HELLO 3; CLIENT ID", "+RESET\r\n+OK\r\n:7\r\n"
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	c.ident = b.identity(identity{proto: 3})
+	b.sends(c, "MULTI")
+	b.replies(x, answer)
+	b.replies(x, "+OK\r\n")
+	b.want("replied", got(c.wire), "+OK\r\n")
+	for _, request := range []string{"INCR n", "EXEC", ""} {
+		next := b.backend(addrA)
+		b.broken(x, errSilent)
+		b.ns += int64(time.Second)
+		b.release()
+		b.settleAll()
+		b.want("first", names(got(next.wire)), greeting)
+		if request != "" {
+			b.sends(c, request)
+		}
+		x = next
+	}
+	b.replies(x, answer)
+	b.want("again", names(got(x.wire)), "MULTI; INCR n; EXEC")
+	b.replies(x, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n")
+	b.want("replied at last", got(c.wire), "+QUEUED\r\n*1\r\n:1\r\n")
+}
+
+// A transaction of which a part was refused is not executed, whether or not it is
+// on its server still.
+func TestTransactionRefusedInPart(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{false, true} {
+		b := newBench(t)
+		c, x := b.client(), b.backend(addrA)
+		b.sends(c, "MULTI", "INCR n")
+		b.replies(x, "+OK\r\n+QUEUED\r\n")
+		got(c.wire)
+		got(x.wire)
+		b.target = &follow.Target{Master: addrA, Hold: true, Proof: b.now}
+		if gone {
+			b.target = &follow.Target{Why: "it is gone"}
+		}
+		b.loop.follow()
+		b.settleAll()
+		b.sends(c, "INCR m")
+		b.ns += int64(11 * time.Second)
+		b.release()
+		b.settleAll()
+		if reply := got(c.wire); !strings.HasPrefix(reply, "-MASTERDOWN ") {
+			t.Errorf("after the hold it got %q", reply)
+		}
+		y := b.backend(addrB)
+		b.lead(addrB)
+		b.sends(c, "INCR k")
+		b.want("replied", got(c.wire), lostText+"\r\n")
+		b.sends(c, "EXEC")
+		if reply := got(c.wire); !strings.HasPrefix(reply, "-EXECABORT ") {
+			t.Errorf("EXEC is answered by %q", reply)
+		}
+		b.sends(c, "GET n")
+		b.want("sent", names(got(y.wire)), "GET n")
+		if sent := names(got(x.wire)); strings.Contains(sent, "EXEC") {
+			t.Errorf("the first master was sent %s", sent)
+		}
+	}
+}
+
 // A client that waits for replies, to use a backend of its own then, goes on when
 // the requests before are done again.
 func TestBrokenBeforeOwnBackend(t *testing.T) {
