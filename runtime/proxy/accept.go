@@ -11,26 +11,26 @@ import (
 // How often it is looked whether there are descriptors again.
 const acceptPause = 20 * time.Millisecond
 
+// How often the log has that there are none.
+const tellEvery = 10 * time.Second
+
 // accept hands connections to the relay. When there are hardly any descriptors
 // left it waits for some: the clients that are there are not to blame, and need
 // some for their own.
 func (p *Proxy) accept(d *door) {
 	limit := descriptorLimit()
-	for paused := false; ; {
+	var told time.Time
+	for {
 		if !spare(limit) {
-			if !paused {
+			if time.Since(told) > tellEvery {
 				p.log.Warn("accept nobody until there are descriptors again", "addr", d.Addr(), "limit", limit)
+				told = time.Now()
 			}
-			paused = true
 			if p.closed(d) {
 				return
 			}
 			time.Sleep(acceptPause)
 			continue
-		}
-		if paused {
-			p.log.Info("accept again", "addr", d.Addr())
-			paused = false
 		}
 		conn, err := d.Accept()
 		switch {

@@ -73,6 +73,7 @@ func (l *loop) adopt(c *client, conn net.Conn) error {
 		return fmt.Errorf("take connection: %w", firstError(err, dupErr))
 	}
 	_ = conn.Close()
+	fd = lower(fd)
 	tune(fd)
 	c.wire, c.reads = &socket{fd: fd, poll: l.poll}, true
 	if err := l.register(fd, c, false); err != nil {
@@ -88,6 +89,21 @@ func dup(fd int) (int, error) {
 		return -1, os.NewSyscallError("dup", err)
 	}
 	return int(n), nil
+}
+
+// lower gives a descriptor the lowest number that is free, so that the next free
+// one tells how many there are.
+func lower(fd int) int {
+	low, err := dup(fd)
+	switch {
+	case err != nil:
+		return fd
+	case low > fd:
+		_ = syscall.Close(low)
+		return fd
+	}
+	_ = syscall.Close(fd)
+	return low
 }
 
 func firstError(errs ...error) error {
