@@ -36,6 +36,9 @@ import (
 //	listen NODE             run another program on the node's port
 //	client NODE             hold an idle connection
 //	connected NODE          the last one of the node still serves
+//	knock NODE              connect to it again and again
+//	knocked NODE            end that; nobody was refused
+//	build VERSION           the next rsm is one of another version
 //	reborn NODE             start the node again with the configuration that it has
 //	blank SENTINEL...       SENTINEL REMOVE
 //	write N [PREFIX]        write N keys to the master that the Sentinels name
@@ -52,7 +55,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "hup": cmdHup, "edit": cmdEdit,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
-		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
+		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "knock": cmdKnock, "knocked": cmdKnocked, "build": cmdBuild, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
 	}
@@ -65,6 +68,7 @@ type lab struct {
 	foreign map[string]*os.Process // by the node whose port they took
 	jobs    map[string]*job
 	clients map[string]*resp.Conn // by node
+	knocks  map[string]*knocker   // by node
 	marks   map[string]string
 	load    *load
 	out     *transcript // all that rsm has said

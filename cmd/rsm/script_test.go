@@ -98,7 +98,7 @@ clusters: lain: {
 // care that nothing it starts is left.
 func setup(env *testscript.Env, bin string) error {
 	t := env.T().(testing.TB)
-	l := &lab{work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, clients: map[string]*resp.Conn{}, out: &transcript{}}
+	l := &lab{work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, clients: map[string]*resp.Conn{}, knocks: map[string]*knocker{}, out: &transcript{}}
 	for i, port := range redistest.Ports(t, len(roleNames)) {
 		l.ports[roleNames[i]] = port
 		env.Setenv(strings.ToUpper(roleNames[i]), fmt.Sprint(port))
