@@ -136,6 +136,7 @@ func (s scrape) counters(c relay.Counters) {
 	s.counter("hold_refusals_total", "Waits for a master that ended with an error.", c.Refusals)
 	s.counter("retries_total", "Requests that were sent again, to another master.", c.Retries)
 	s.counter("doubts_total", "Requests that may have been executed or not: their client got INDOUBT.", c.Doubts)
+	s.counter("unconfirmed_total", "Writes of durable listeners that no replica confirmed: their client got an error.", c.Unconfirmed)
 	s.counter("denied_total", "Requests that the rules of a listener refused.", c.Denied)
 }
 

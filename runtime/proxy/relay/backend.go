@@ -41,6 +41,7 @@ type backend struct {
 	blockedBy    *client   // who does not read the reply that has come
 	blockedAt    int64     // since when
 	waiters      []*client // wait for room
+	witness      *witness  // that it is of
 }
 
 // room reports whether the backend takes one more request.

@@ -64,8 +64,11 @@ type client struct {
 	stream      *frame.Scanner
 	discard     bool // the streamed request goes nowhere
 	held        bool
-	waits       int64 // since when it waits for a master, loop's clock; 0 not
-	wrote       int64 // when its last write was answered, loop's clock
+	moved       bool     // its requests were taken from a replica that is slow
+	waits       int64    // since when it waits for a master, loop's clock; 0 not
+	wrote       int64    // when its last write was answered, loop's clock
+	witness     *witness // of its writes, on a durable listener
+	gate        *gate    // replies that wait for a replica
 	state       pinState
 	tokens      int    // requests that it may send in this second
 	paid        bool   // the request that is being sent is counted
@@ -282,7 +285,7 @@ func (l *loop) ended(c *client, err error) {
 // finish closes a client that is done.
 func (l *loop) finish(c *client) {
 	idle := c.outstanding == 0 && c.wait == waitNothing && len(c.redo) == 0 && c.stream == nil
-	if c.gone || !c.closing && !(c.eof && (idle || c.state.raw)) {
+	if c.gone || c.gate != nil || !c.closing && !(c.eof && (idle || c.state.raw)) {
 		return
 	}
 	if c.off == len(c.out) && !c.dirty {
@@ -292,7 +295,11 @@ func (l *loop) finish(c *client) {
 
 // say appends a reply of the proxy's own; nothing may be outstanding.
 func (l *loop) say(c *client, line string) {
-	if c.quiet {
+	switch {
+	case c.quiet:
+		return
+	case c.gate != nil:
+		l.add(c, []byte(line+"\r\n"), false)
 		return
 	}
 	c.out = append(l.output(c), line...)
@@ -364,6 +371,7 @@ func (l *loop) drop(c *client) {
 		c.pin = nil
 	}
 	l.unblock(c.blocks)
+	l.leaveWitness(c)
 	l.buffers.put(c.in)
 	l.buffers.put(c.out)
 	c.in, c.out, c.redo = nil, nil, nil

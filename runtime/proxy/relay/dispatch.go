@@ -42,6 +42,9 @@ func (l *loop) together(c *client, cmd *command.Command, raw []byte) bool {
 	if server == nil {
 		return l.hold(c)
 	}
+	if !l.witnessed(c, cmd, server) {
+		return false
+	}
 	b := l.sharedBackend(server, c.ident)
 	if b == nil {
 		return l.hold(c)

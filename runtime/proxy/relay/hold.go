@@ -5,7 +5,6 @@ import (
 
 	"rsm/internal/frame"
 	"rsm/runtime/proxy/command"
-	"rsm/runtime/proxy/follow"
 	"rsm/schema"
 )
 
@@ -70,7 +69,9 @@ func (l *loop) refuseAll(c *client) {
 		return
 	}
 	why := "no master: " + l.target.Why
-	if l.target.Master != "" {
+	if c.listener.Read == schema.ReadReplica {
+		why = l.whyNoReplica(c)
+	} else if l.target.Master != "" {
 		why = "the master cannot take requests: " + l.target.Why
 		if l.master != nil {
 			why += l.master.refusal
@@ -163,63 +164,13 @@ func (l *loop) redo(c *client) {
 	}
 }
 
-// route returns the server that a request goes to, nil when there is none now.
-func (l *loop) route(c *client, cmd *command.Command) *server {
-	if r := c.listener; r.readsReplica() && cmd.Read && c.pin == nil {
-		if s := l.replica(c); s != nil {
-			return s
-		}
-		if r.Read == schema.ReadReplica {
-			return nil
-		}
-	}
-	if l.master == nil || l.target.Hold || !l.tabled {
-		return nil
-	}
-	return l.master
-}
-
-// replica chooses a replica that is fresh enough, in the proxy's zone if there is
-// one; a client stays with the one it has.
-func (l *loop) replica(c *client) *server {
-	var best *follow.Replica
-	for i, r := range l.target.Replicas {
-		if !l.fresh(c, r) {
-			continue
-		}
-		if c.lane != nil && c.lane.server.addr == r.Addr {
-			best = &l.target.Replicas[i]
-			break
-		}
-		near, bestNear := l.shared.near(r.Addr), best != nil && l.shared.near(best.Addr)
-		if best == nil || near && !bestNear || near == bestNear && (c.id+uint64(i))%uint64(len(l.target.Replicas)) == 0 {
-			best = &l.target.Replicas[i]
-		}
-	}
-	if best == nil {
-		return nil
-	}
-	s := l.server(best.Addr)
-	if s.deposed || s.suspect > l.ns {
-		return nil
-	}
-	return s
-}
-
-// fresh reports whether a replica may answer a client's reads.
-func (l *loop) fresh(c *client, r follow.Replica) bool {
-	if lag := c.listener.MaxLag; lag > 0 && l.now.Sub(r.FreshAsOf) > lag {
-		return false
-	}
-	return !c.listener.ReadYourWrites || c.wrote == 0 || r.FreshAsOf.After(l.clock(c.wrote))
-}
-
 // sweep looks after what is idle, each second.
 func (l *loop) sweep() {
 	for _, s := range l.servers {
+		l.sweepWitnesses(s)
 		for b := range s.backends {
 			switch idle := l.ns - b.used; {
-			case b.ring.count > 0 || b.owner != nil:
+			case b.ring.count > 0 || b.owner != nil || b.witness != nil:
 			case b.shared && idle > sharedTime, !b.shared && idle > idleTime:
 				l.shut(b)
 			}
@@ -260,6 +211,7 @@ func (l *loop) tend() {
 		return !c.spilling
 	})
 	for _, s := range l.servers {
+		l.tendWitnesses(s)
 		if s.deposed && l.ns > s.patience {
 			l.cut(s, "its time is over")
 			continue
@@ -270,6 +222,9 @@ func (l *loop) tend() {
 				l.broken(b, errSilent)
 			case b.blockedBy != nil && b.ring.count > 1 && b.owner == nil && l.ns-b.blockedAt > stallTime:
 				l.drop(b.blockedBy)
+			case l.overdue(b):
+				l.suspect(s)
+				l.broken(b, errGone)
 			case b.retired && b.ring.count == 0:
 				b.retired = false
 				l.giveBack(b)

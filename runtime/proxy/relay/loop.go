@@ -60,6 +60,8 @@ type loop struct {
 	leaving []*client // ended, but have a backend of their own
 	spilled int       // bytes that wait for them
 	outgone int       // requests that are not answered, of all backends
+	due     []*witness
+	gates   []*gate // to be used again
 
 	mu    sync.Mutex
 	inbox []func(*loop)
@@ -211,6 +213,7 @@ func (l *loop) wakeClient(c *client) {
 }
 
 func (l *loop) flushBackends() {
+	l.inquiries()
 	for i := 0; i < len(l.dirty); i++ { // a flush that fails may add more
 		b := l.dirty[i]
 		b.dirty = false

@@ -62,7 +62,11 @@ func (l *loop) needsPin(c *client, cmd *command.Command, raw []byte) bool {
 // pinned sends a request over the client's own backend. raw is nil for one that
 // is passed on in pieces.
 func (l *loop) pinned(c *client, cmd *command.Command, raw []byte) bool {
-	if c.pin == nil && !l.pinTo(c, l.route(c, cmd)) {
+	to := l.home(c)
+	if c.pin != nil {
+		to = c.pin.server
+	}
+	if !l.witnessed(c, cmd, to) || c.pin == nil && !l.pinTo(c, to) {
 		return false
 	}
 	b := c.pin

@@ -101,6 +101,9 @@ func (l *loop) police(c *client, cmd *command.Command, raw []byte) (*command.Com
 		return cmd, raw, "-NOPERM this proxy does not let clients run '" + cmd.Name + "' here"
 	}
 	if (r.listener.ReadOnly || r.listener.Read == schema.ReadReplica) && changesData(cmd) {
+		if !l.tabled { // what it is, is not known yet
+			l.hold(c)
+		}
 		return cmd, raw, "-NOPERM only reads are taken here, '" + cmd.Name + "' is none"
 	}
 	return cmd, raw, ""

@@ -6,6 +6,7 @@ import (
 
 	"rsm/internal/frame"
 	"rsm/runtime/proxy/command"
+	"rsm/schema"
 )
 
 // ordinary reports whether the reply that begins, or goes on, with a byte can be
@@ -138,6 +139,9 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 		} else {
 			l.say(e.c, doubtText)
 		}
+	case e.c.diverting && e.c.lasting(e.cmd) && data[0] != '-':
+		e.c.putBack(redo{answer: []byte(e.c.unconfirmed() + "\r\n")})
+		b.fate = swallow
 	case e.c.diverting:
 		b.fate = later
 	}
@@ -161,8 +165,8 @@ func (l *loop) mayRepeat(b *backend, e *entry) bool {
 	if e.c.gone {
 		return false
 	}
-	if e.c.rules.listener.readsReplica() && b.server != l.master {
-		return strings.HasPrefix(b.first, "-MASTERDOWN ") || strings.HasPrefix(b.first, "-LOADING ")
+	if e.c.listener.Read == schema.ReadReplica && strings.HasPrefix(b.first, "-READONLY ") {
+		return false // it would everywhere
 	}
 	return e.cmd.Kind != command.Exec
 }
@@ -221,14 +225,12 @@ func (l *loop) settle(b *backend, e *entry, done int) {
 	l.outgone -= done
 	b.used = l.ns
 	if c == nil {
-		if o := b.owner; o != nil && b.ring.count == 0 && o.wait == waitReplies {
+		if o := b.owner; o != nil && b.ring.count == 0 && o.gate == nil && o.wait == waitReplies {
 			l.quiet(o)
 		}
 		return
 	}
-	if !cmd.Read {
-		c.wrote = l.ns
-	}
+	l.noteWrite(c, cmd)
 	c.outstanding -= done
 	if c.outstanding == 0 {
 		l.quiet(c)
@@ -237,7 +239,7 @@ func (l *loop) settle(b *backend, e *entry, done int) {
 
 // quiet is called when everything that a client sent is answered.
 func (l *loop) quiet(c *client) {
-	c.diverting, c.back, c.state.ending = false, 0, false
+	c.diverting, c.back, c.state.ending, c.moved = false, 0, false, false
 	if b := c.pin; b != nil && !c.gone {
 		l.unpin(c)
 	}
@@ -252,7 +254,7 @@ func (l *loop) quiet(c *client) {
 // emit appends bytes to the output of a client. One that does not read stops its
 // backend.
 func (l *loop) emit(b *backend, c *client, data []byte) {
-	if c.gone || len(data) == 0 {
+	if c.gone || len(data) == 0 || c.witness != nil && l.keep(b, c, data) {
 		return
 	}
 	if len(data) >= directWrite && c.off == len(c.out) && !c.writes {

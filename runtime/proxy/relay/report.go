@@ -41,6 +41,9 @@ type Counters struct {
 	Retries  uint64 `json:"retries"`  // requests that were sent again
 	Doubts   uint64 `json:"doubts"`   // requests whose fate nobody knows
 	Denied   uint64 `json:"denied"`   // requests that the rules of a listener refused
+	// Unconfirmed are writes of a durable listener that were answered with an error
+	// as no replica said in time that it has them.
+	Unconfirmed uint64 `json:"unconfirmed"`
 }
 
 // LoopReport is one event loop.
@@ -186,6 +189,7 @@ func (t *tally) add(part *tally) {
 	t.Held.Clients, t.Held.Bytes = t.Held.Clients+part.Held.Clients, t.Held.Bytes+part.Held.Bytes
 	t.Held.Longest = max(t.Held.Longest, part.Held.Longest)
 	t.Opened, t.Holds, t.Refusals = t.Opened+part.Opened, t.Holds+part.Holds, t.Refusals+part.Refusals
+	t.Unconfirmed += part.Unconfirmed
 	t.Retries, t.Doubts, t.Denied = t.Retries+part.Retries, t.Doubts+part.Doubts, t.Denied+part.Denied
 	for state, n := range part.States {
 		t.States[state] += n

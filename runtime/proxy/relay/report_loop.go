@@ -6,6 +6,7 @@ import "rsm/runtime/proxy/command"
 func (l *loop) report() *tally {
 	t := newTally()
 	s := &l.stats
+	t.Unconfirmed = s.unconfirmed
 	t.Opened, t.Holds, t.Refusals, t.Retries, t.Doubts, t.Denied = s.opened, s.holds, s.refusals, s.retries, s.doubts, s.denied
 	for id := range s.commands {
 		if s.commands[id].Count > 0 {

@@ -23,7 +23,9 @@ type server struct {
 	addr     schema.Addr
 	backends map[*backend]bool
 	shared   map[*identity]*backend
-	idle     []*backend
+	// witnesses ask which writes its replicas have.
+	witnesses map[*identity]*witness
+	idle      []*backend
 	// deposed is set when another server became the master: what is on its way is
 	// still answered until patience ends.
 	deposed  bool
@@ -277,7 +279,10 @@ func (l *loop) shut(b *backend) {
 	b.waiters = nil
 	l.unregister(&b.conn)
 	b.close()
-	if len(s.backends) == 0 && s != l.master {
+	if b.witness != nil {
+		b.witness.lost(l)
+	}
+	if len(s.backends) == 0 && s != l.master && s.suspect <= l.ns {
 		delete(l.servers, string(s.addr))
 	}
 }

@@ -17,13 +17,15 @@ type Latency struct {
 
 // stats are what one loop has counted. Only the loop touches them.
 type stats struct {
-	opened   uint64    // connections to servers
-	holds    uint64    // clients that had to wait for a master
-	retries  uint64    // requests that were sent again
-	doubts   uint64    // requests whose fate nobody knows
-	refusals uint64    // waits that ended with an error
-	denied   uint64    // requests that a listener's rules refused
-	commands []Latency // by the IDs of the loop's table
+	opened  uint64 // connections to servers
+	holds   uint64 // clients that had to wait for a master
+	retries uint64 // requests that were sent again
+	doubts  uint64 // requests whose fate nobody knows
+	// unconfirmed are writes of which no replica has said that it has them.
+	unconfirmed uint64
+	refusals    uint64    // waits that ended with an error
+	denied      uint64    // requests that a listener's rules refused
+	commands    []Latency // by the IDs of the loop's table
 	// listeners have the bytes of clients that are gone.
 	listeners map[string]*ListenerReport
 }

@@ -9,6 +9,7 @@ import (
 	"rsm/internal/frame"
 	"rsm/runtime/proxy/command"
 	"rsm/runtime/proxy/follow"
+	"rsm/schema"
 )
 
 var (
@@ -20,7 +21,7 @@ var (
 // must not after INDOUBT.
 const (
 	doubtText = "-INDOUBT the master went away before it answered: the command may have been executed or not"
-	cutText   = "-MASTERDOWN the master of this connection is gone: connect again"
+	cutText   = "-MASTERDOWN the server of this connection is gone: connect again"
 )
 
 // follow takes note of where requests go now.
@@ -41,7 +42,7 @@ func (l *loop) follow() {
 		l.gen++
 		l.turnTo(t)
 		l.wakeHeld()
-	} else if len(l.held) > 0 && t.Master != "" && !t.Hold {
+	} else if len(l.held) > 0 && (len(t.Replicas) > 0 || t.Master != "" && !t.Hold) {
 		l.wakeHeld() // a replica may be fresh enough by now
 	}
 }
@@ -67,9 +68,10 @@ func (l *loop) turnTo(t *follow.Target) {
 	}
 	for _, s := range l.servers {
 		switch {
-		case s == l.master, slices.ContainsFunc(t.Replicas, func(r follow.Replica) bool { return r.Addr == s.addr }):
-		case s == old && t.Master != "":
+		case s == l.master:
+		case s == old && t.Master != "": // if it is a replica already, it begins anew once it has answered
 			l.depose(s)
+		case slices.ContainsFunc(t.Replicas, func(r follow.Replica) bool { return r.Addr == s.addr }):
 		case !s.deposed:
 			l.cut(s, t.Why)
 		}
@@ -118,7 +120,7 @@ func (l *loop) broken(b *backend, err error) {
 		l.breakStream(owner, b)
 	}
 	ended := b.execSent()
-	restart := owner != nil && !owner.gone && owner.transaction != nil && !ended
+	restart := owner != nil && !owner.gone && owner.transaction != nil && (!ended || owner.listener.Read == schema.ReadReplica && b.scan.Between())
 	outside := b.unanswered()
 	if owner != nil && owner.transaction != nil {
 		outside -= min(outside, countRequests(owner.transaction))
