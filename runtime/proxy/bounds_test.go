@@ -2,20 +2,14 @@ package proxy_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"rsm/internal/redistest"
-	"rsm/schema"
 )
 
 // heap is how much memory the test and its proxies use. The tests that ask do not
@@ -104,77 +98,6 @@ func TestC13IdleClients(t *testing.T) {
 	if took := time.Since(began); took < 900*time.Millisecond || took > 5*time.Second {
 		t.Errorf("an idle client was closed after %s", took)
 	}
-}
-
-// limitedFiles is how many files the process of TestW16 may open: some for the
-// proxy itself, and few for clients.
-const limitedFiles = 60
-
-// W16: an error of accept killed the proxy.
-func TestW16OutOfFiles(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	role := newRole(t, server.Addr(), sentinel(t, server.Addr()).Addr())
-	text, err := json.Marshal(role)
-	if err != nil {
-		t.Fatal(err)
-	}
-	child := exec.Command(os.Args[0], "-test.run=^TestProcessOfW16$")
-	child.Env = append(os.Environ(), roleVariable+"="+string(text))
-	child.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = child.Process.Kill()
-		_ = child.Wait()
-	})
-	awaitPong(t, mainAddr(role))
-	first := dial(t, mainAddr(role))
-	first.want("+PONG\r\n", "PING")
-	var crowd []*peer
-	for range 2 * limitedFiles {
-		p := dial(t, mainAddr(role))
-		p.send(pipeline("PING"))
-		crowd = append(crowd, p)
-	}
-	redistest.Wait(t, patience, func() error { return full(child.Process.Pid) })
-	first.want("+PONG\r\n", "PING")
-	for _, p := range crowd {
-		_ = p.conn.Close()
-	}
-	served(t, mainAddr(role))().want("+PONG\r\n", "PING")
-	first.want("+PONG\r\n", "PING")
-}
-
-// full waits until a process has all the files open that it may.
-func full(pid int) error {
-	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err == nil && len(files) < limitedFiles-2 {
-		err = fmt.Errorf("%d files are open", len(files))
-	}
-	return err
-}
-
-const roleVariable = "RSM_TEST_ROLE"
-
-// TestProcessOfW16 is the process that TestW16OutOfFiles starts, and nothing by
-// itself.
-func TestProcessOfW16(t *testing.T) {
-	text := os.Getenv(roleVariable)
-	if text == "" {
-		return
-	}
-	var role schema.ProxyRole
-	if err := json.Unmarshal([]byte(text), &role); err != nil {
-		t.Fatal(err)
-	}
-	limit := syscall.Rlimit{Cur: limitedFiles, Max: limitedFiles}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		t.Fatal(err)
-	}
-	run(t, role)
-	select {} // until it is killed
 }
 
 // A client that sends no more and one that vanishes leave nothing behind.

@@ -295,7 +295,7 @@ func TestSocketActivation(t *testing.T) {
 
 // W16: without descriptors the proxy crashed. Now it takes no more clients until
 // there are some again, and serves those that it has.
-func TestW16Descriptors(t *testing.T) {
+func TestW16OutOfFiles(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	role := newRole(t, server.Addr(), sentinel(t, server.Addr()).Addr())
