@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help setup build test lint demo demo-down bench bench-proxy clean
+.PHONY: help setup build test lint demo demo-down bench bench-proxy chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -32,6 +32,9 @@ bench: ## measure rsm beside ansible-playbook, and the proxy; rewrite docs/bench
 
 bench-proxy: ## measure the proxy beside HAProxy and nutcracker, rewrite its section
 	@scripts/bench.sh proxy
+
+chaos: ## break all that is behind a proxy for ten minutes, while 200 clients check every reply
+	go test ./runtime/proxy -run '^TestChaos$$' -v -chaos 10m -seed 0 -timeout 40m
 
 clean: ## remove what was built
 	rm -rf bin

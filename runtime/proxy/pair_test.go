@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -72,6 +73,14 @@ func newRole(t testing.TB, node string, sentinels ...string) schema.ProxyRole {
 // run has a proxy run until the test ends.
 func run(t testing.TB, role schema.ProxyRole) *proxy.Proxy {
 	t.Helper()
+	p, stop := runUntil(t, role)
+	t.Cleanup(stop)
+	return p
+}
+
+// runUntil has a proxy run until it is stopped.
+func runUntil(t testing.TB, role schema.ProxyRole) (*proxy.Proxy, func()) {
+	t.Helper()
 	p, err := proxy.New(role, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +88,7 @@ func run(t testing.TB, role schema.ProxyRole) *proxy.Proxy {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
-	t.Cleanup(func() {
+	return p, sync.OnceFunc(func() {
 		cancel()
 		select {
 		case err := <-ended:
@@ -90,7 +99,6 @@ func run(t testing.TB, role schema.ProxyRole) *proxy.Proxy {
 			t.Error("the proxy does not end")
 		}
 	})
-	return p
 }
 
 // awaitPong waits until the proxy knows its master.
