@@ -19,9 +19,13 @@ import (
 // admin is the HTTP server for those who watch the proxy. It is not needed for
 // anything that clients do: when it fails, they do not notice.
 type admin struct {
-	addr   schema.Addr
-	server *http.Server
+	addr     schema.Addr
+	server   *http.Server
+	listener net.Listener
 }
+
+// adminName is what a successor knows its socket by; no listener has that name.
+const adminName = "-admin"
 
 // adminConns is how many connections it has at a time.
 const adminConns = 64
@@ -37,7 +41,10 @@ func (p *Proxy) tendAdmin() {
 	}
 	old := p.admin
 	if p.admin = nil; want != "" {
-		listener, err := net.Listen("tcp", string(want))
+		listener, err := p.take(adminName, string(want)), error(nil)
+		if listener == nil {
+			listener, err = net.Listen("tcp", string(want))
+		}
 		if err != nil {
 			if err.Error() != p.adminErr {
 				p.log.Error("listen for admin", "error", err)
@@ -53,7 +60,7 @@ func (p *Proxy) tendAdmin() {
 }
 
 func (p *Proxy) serveAdmin(addr schema.Addr, listener net.Listener) *admin {
-	a := &admin{addr: addr, server: &http.Server{
+	a := &admin{addr: addr, listener: listener, server: &http.Server{
 		Handler:           p.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

@@ -140,6 +140,7 @@ func TestHotRestart(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	role := newRole(t, server.Addr(), sentinel(t, server.Addr()).Addr())
+	role.Proxy.Admin = schema.NewAddr("127.0.0.1", redistest.Ports(t, 1)[0])
 	file, pid, _ := startChild(t, role)
 	addr, socket := mainAddr(role), role.Proxy.Listeners[1].Socket
 	awaitTable(t, addr)
@@ -180,6 +181,9 @@ func TestHotRestart(t *testing.T) {
 			}
 			return nil
 		})
+		if status, _, err := get(role.Proxy.Admin, "/readyz", ""); status != 200 || err != nil {
+			t.Errorf("the successor's admin listener answers %d, %v", status, err)
+		}
 		busy.want("+QUEUED\r\n", "GET", "k") // with the old one
 		busy.want("*1\r\n$-1\r\n", "EXEC")
 		redistest.Wait(t, patience, func() error {

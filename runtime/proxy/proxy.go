@@ -131,6 +131,11 @@ func (p *Proxy) shut() {
 		d.close()
 		delete(p.open, key)
 	}
+	p.adminMu.Lock()
+	defer p.adminMu.Unlock()
+	if p.admin != nil && p.handed { // whoever asks now means the successor
+		go p.admin.end(p.log)
+	}
 }
 
 // keepTable reads the command table of each new master.

@@ -180,6 +180,11 @@ func (p *Proxy) duplicates() (fds []int, names []string, err error) {
 	for _, d := range p.open {
 		listeners[d.name] = d.Listener
 	}
+	p.adminMu.Lock()
+	defer p.adminMu.Unlock()
+	if p.admin != nil {
+		listeners[adminName] = p.admin.listener
+	}
 	for name, l := range listeners {
 		fd, err := duplicate(l)
 		if err != nil {
