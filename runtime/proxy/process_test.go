@@ -181,9 +181,13 @@ func TestHotRestart(t *testing.T) {
 			}
 			return nil
 		})
-		if status, _, err := get(role.Proxy.Admin, "/readyz", ""); status != 200 || err != nil {
-			t.Errorf("the successor's admin listener answers %d, %v", status, err)
-		}
+		redistest.Wait(t, patience, func() error { // a question may still have gone to the old one
+			status, _, err := get(role.Proxy.Admin, "/readyz", "")
+			if status != 200 || err != nil {
+				return fmt.Errorf("the successor's admin listener answers %d, %w", status, err)
+			}
+			return nil
+		})
 		busy.want("+QUEUED\r\n", "GET", "k") // with the old one
 		busy.want("*1\r\n$-1\r\n", "EXEC")
 		redistest.Wait(t, patience, func() error {
