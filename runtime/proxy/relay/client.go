@@ -25,6 +25,7 @@ const (
 // Limits of one client.
 const (
 	maxInput  = 64 << 10 // bytes of requests read ahead; a request that is longer is passed on in pieces
+	maxKept   = 1 << 20  // bytes of a request that are kept until it is answered, to send it again
 	maxOutput = 1 << 20  // bytes of replies not read, above which no request is taken
 	maxSpill  = 32 << 20 // bytes of replies not read that came over a shared backend
 	maxSpills = 256 << 20

@@ -142,12 +142,7 @@ func (l *loop) incomplete(c *client, b []byte, r frame.Request) {
 
 // startStream opens the way for a request that is passed on in pieces.
 func (l *loop) startStream(c *client, cmd *command.Command) bool {
-	if !l.pinned(c, cmd, nil) {
-		return false
-	}
-	e := c.pin.ring.back()
-	e.streamed = true
-	return true
+	return l.pinned(c, cmd, nil)
 }
 
 // passOn takes the next piece of a long request.
@@ -170,6 +165,10 @@ func (l *loop) passOn(c *client, b []byte) int {
 	if !c.discard {
 		pin.out = append(pin.out, b[:n]...)
 		l.dirt(pin)
+		if e := pin.ring.back(); e != nil && e.c == c { // it may have been refused before its end
+			e.size += n
+			e.streamed = e.size > maxKept
+		}
 	}
 	if ended {
 		c.stream, c.discard = nil, false

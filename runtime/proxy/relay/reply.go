@@ -168,7 +168,7 @@ func (l *loop) mayRepeat(b *backend, e *entry) bool {
 	if e.c.listener.Read == schema.ReadReplica && strings.HasPrefix(b.first, "-READONLY ") {
 		return false // it would everywhere
 	}
-	return e.cmd.Kind != command.Exec
+	return e.cmd.Kind != command.Exec && (b.owner == nil || !b.owner.state.multi)
 }
 
 // moveTransaction is for a server that refuses a part of a transaction, or its

@@ -22,7 +22,7 @@ type entry struct {
 	done int   // requests that are
 	size int   // bytes of all of them in the backend's output
 	fate fate
-	// streamed means that the bytes were passed on and not kept.
+	// streamed means that the bytes were passed on and are not kept.
 	streamed bool
 	// sampled entries are single requests that are looked at when they are answered.
 	sampled bool

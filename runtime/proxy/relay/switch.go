@@ -251,7 +251,7 @@ func (l *loop) fateOf(b *backend, e *entry, request []byte, sent, begun bool) {
 // nowhere, and as the server never had the whole, it has done nothing.
 func (l *loop) breakStream(c *client, b *backend) {
 	c.discard = true
-	if e := b.ring.back(); e != nil && e.streamed {
+	if e := b.ring.back(); e != nil && e.c == c {
 		e.streamed, e.size, e.c = false, 0, nil
 		c.outstanding--
 		l.say(c, "-MASTERDOWN the master went away while it was sent a long request")

@@ -251,6 +251,64 @@ func TestTransactionRefusedInPart(t *testing.T) {
 	}
 }
 
+// A long request is passed on in pieces, and kept until it is answered: a former
+// master may refuse it. One that is very long is not.
+func TestLongRequestRefused(t *testing.T) {
+	t.Parallel()
+	const refusal = "-READONLY You can't write against a read only replica.\r\n"
+	for size, again := range map[int]bool{300 << 10: true, 2 << 20: false} {
+		b := newBench(t)
+		c, x := b.client(), b.backend(addrA)
+		value := strings.Repeat("x", size)
+		b.sends(c, "SET k "+value, "GET k")
+		for len(c.wire.(*memory).in) > 0 {
+			c.readable(b.loop)
+			b.settleAll()
+		}
+		if sent := names(got(x.wire)); sent != "SET k "+value+"; GET k" {
+			t.Errorf("%d bytes were sent as %d: %.20q", size, len(sent), sent)
+		}
+		y := b.backend(addrB)
+		b.lead(addrB)
+		b.replies(x, refusal+"$1\r\n1\r\n")
+		if again {
+			if sent := names(got(y.wire)); sent != "SET k "+value+"; GET k" {
+				t.Errorf("%d bytes were sent again as %d: %.20q", size, len(sent), sent)
+			}
+			b.want("replied", got(c.wire), "")
+			b.replies(y, "+OK\r\n$1\r\n2\r\n")
+			b.want("replied", got(c.wire), "+OK\r\n$1\r\n2\r\n")
+		} else {
+			b.want("replied", got(c.wire), refusal+"$1\r\n1\r\n")
+		}
+	}
+}
+
+// What the master never had as a whole was not executed.
+func TestLongRequestCut(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	c, x := b.client(), b.backend(addrA)
+	whole := words("SET", "k", strings.Repeat("x", 300<<10))
+	c.wire.(*memory).in = whole[:200<<10]
+	for len(c.wire.(*memory).in) > 0 {
+		c.readable(b.loop)
+		b.settleAll()
+	}
+	y := b.backend(addrA)
+	b.broken(x, errSilent)
+	b.settleAll()
+	if reply := got(c.wire); !strings.HasPrefix(reply, "-MASTERDOWN ") {
+		t.Errorf("half a request is answered by %q", reply)
+	}
+	c.wire.(*memory).in = append(whole[200<<10:], words("GET", "k")...)
+	for len(c.wire.(*memory).in) > 0 {
+		c.readable(b.loop)
+		b.settleAll()
+	}
+	b.want("sent", names(got(y.wire)), "GET k")
+}
+
 // A client that waits for replies, to use a backend of its own then, goes on when
 // the requests before are done again.
 func TestBrokenBeforeOwnBackend(t *testing.T) {
