@@ -43,7 +43,7 @@ const (
 	sharedTime   = int64(5 * time.Minute)
 	openTime     = int64(2 * time.Second)
 	drainTime    = int64(2 * time.Second)
-	leaveTime    = int64(50 * time.Millisecond)
+	leaveTime    = int64(250 * time.Millisecond)
 	stallTime    = int64(500 * time.Millisecond)
 	suspectTime  = int64(10 * time.Millisecond)
 	maxSuspended = int64(200 * time.Millisecond)
