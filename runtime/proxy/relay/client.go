@@ -24,12 +24,13 @@ const (
 
 // Limits of one client.
 const (
-	maxInput  = 64 << 10 // bytes of requests read ahead; a request that is longer is passed on in pieces
-	maxKept   = 1 << 20  // bytes of a request that are kept until it is answered, to send it again
-	maxOutput = 1 << 20  // bytes of replies not read, above which no request is taken
-	maxSpill  = 32 << 20 // bytes of replies not read that came over a shared backend
-	maxSpills = 256 << 20
-	heavyTime = int64(5 * time.Second) // for how long such a client gets its own backend
+	maxInput     = 64 << 10 // bytes of requests read ahead; a request that is longer is passed on in pieces
+	maxPipelined = 1024     // requests not answered; the replies to more could keep others waiting
+	maxKept      = 1 << 20  // bytes of a request that are kept until it is answered, to send it again
+	maxOutput    = 1 << 20  // bytes of replies not read, above which no request is taken
+	maxSpill     = 32 << 20 // bytes of replies not read that came over a shared backend
+	maxSpills    = 256 << 20
+	heavyTime    = int64(5 * time.Second) // for how long such a client gets its own backend
 )
 
 // client is one connection from outside.
@@ -226,7 +227,7 @@ func (l *loop) request(c *client, raw, name []byte) bool {
 		c.paid = c.paid && !ok
 		return ok
 	}
-	if c.gen == l.gen && c.rules.fast[cmd.ID] && c.lane.room() {
+	if c.gen == l.gen && c.outstanding < maxPipelined && c.rules.fast[cmd.ID] && c.lane.room() {
 		l.enqueue(c.lane, c, cmd, raw)
 		return true
 	}

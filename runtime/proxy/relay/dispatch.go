@@ -11,7 +11,7 @@ func (l *loop) slow(c *client, cmd *command.Command, raw []byte) bool {
 		c.wait = waitReader
 		return false
 	}
-	if c.state.ending {
+	if c.state.ending || c.outstanding >= maxPipelined {
 		c.wait = waitReplies
 		return false
 	}
