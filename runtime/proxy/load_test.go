@@ -51,7 +51,7 @@ func (c *caller) ask(limit time.Duration, requests ...[]byte) ([]string, error) 
 	return replies, nil
 }
 
-// crew is 50 clients that write all the time. Not one request may fail.
+// crew is 61 clients that write all the time. Not one request may fail.
 type crew struct {
 	addr string
 	ctx  context.Context
@@ -80,6 +80,8 @@ func startCrew(t testing.TB, addr, prefix string) *crew {
 			w.work.Go(func() { popper.run((*member).pops) })
 		}
 	}
+	long := &member{crew: w, tag: prefix + ":long"}
+	w.work.Go(func() { long.run((*member).longs) })
 	t.Cleanup(w.stop)
 	return w
 }
@@ -205,6 +207,13 @@ func (m *member) sets() {
 	_, ok := m.must(1, []string{stored}, command("SET", key, key))
 	_, read := m.must(0, []string{bulk(key)}, command("GET", key))
 	m.remember(ok && read, key)
+}
+
+// longs does it with values that are passed on in pieces.
+func (m *member) longs() {
+	value := swell(fmt.Sprintf("%s:%d", m.tag, m.n))
+	m.must(1, []string{stored}, command("SET", m.tag, value))
+	m.must(0, []string{bulk(value)}, command("GET", m.tag))
 }
 
 func (m *member) remember(ok bool, keys ...string) {
