@@ -113,7 +113,7 @@ func (l *loop) judge(b *backend, e *entry, data []byte) bool {
 	}
 	b.first = string(data[:min(end, 128)])
 	b.fate = e.fate
-	refused := e.c != nil && data[0] == '-' && notExecuted(b.first)
+	refused := e.c != nil && data[0] == '-' && (notExecuted(b.first) || b.server.deposed && strings.HasPrefix(b.first, "-UNBLOCKED "))
 	if refused && b.owner != nil && b.owner.transaction != nil {
 		l.moveTransaction(b)
 		return false

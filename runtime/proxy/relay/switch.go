@@ -82,6 +82,7 @@ func (l *loop) turnTo(t *follow.Target) {
 // it says to have done are in doubt: they may not be on the new master.
 func (l *loop) depose(s *server) {
 	s.deposed, s.patience = true, l.ns+drainTime
+	l.unblockClients(s)
 	for b := range s.backends {
 		if b.ring.count > 0 {
 			l.retire(b)
@@ -91,6 +92,27 @@ func (l *loop) depose(s *server) {
 			l.losePin(c)
 		} else {
 			l.shut(b)
+		}
+	}
+}
+
+// unblockClients asks a former master to send away those that wait in a blocking
+// command. It may stay a master for ten seconds more, on which nobody pushes
+// anything; and its answer proves that nothing was taken for them.
+func (l *loop) unblockClients(s *server) {
+	var by *backend
+	var ids []string
+	for b := range s.backends {
+		switch {
+		case b.owner == nil && b.ready:
+			by = b
+		case b.owner != nil && b.realID != "" && b.owner.blocked():
+			ids = append(ids, b.realID)
+		}
+	}
+	for _, id := range ids {
+		if by != nil {
+			l.own(by, swallow, nil, "CLIENT", "UNBLOCK", id, "ERROR")
 		}
 	}
 }

@@ -309,6 +309,26 @@ func TestLongRequestCut(t *testing.T) {
 	b.want("sent", names(got(y.wire)), "GET k")
 }
 
+// Who waits in a blocking command is taken to the next master at once: the former
+// one may stay a master for a while.
+func TestBlockedMoves(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	other, x := b.client(), b.backend(addrA)
+	b.sends(other, "GET a")
+	c, pin := b.client(), b.backend(addrA)
+	pin.realID = "7"
+	b.sends(c, "BLPOP l 0")
+	got(x.wire)
+	b.want("sent", names(got(pin.wire)), "BLPOP l 0")
+	y := b.backend(addrB)
+	b.lead(addrB)
+	b.want("asked for", names(got(x.wire)), "CLIENT UNBLOCK 7 ERROR")
+	b.replies(pin, "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n")
+	b.want("again", names(got(y.wire)), "BLPOP l 0")
+	b.want("replied", got(c.wire), "")
+}
+
 // A client that waits for replies, to use a backend of its own then, goes on when
 // the requests before are done again.
 func TestBrokenBeforeOwnBackend(t *testing.T) {
