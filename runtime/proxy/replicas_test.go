@@ -18,9 +18,9 @@ import (
 // replicated is a cluster behind a proxy with listeners of every kind, by name.
 type replicated struct {
 	*redistest.Cluster
-	t    testing.TB
-	at   map[string]string
-	role schema.ProxyRole
+	t   testing.TB
+	at  map[string]string
+	cut func() // replicas get nothing more from the master, if it is late
 }
 
 func newReplicated(t testing.TB, servers int, change func(*schema.ProxyRole), listeners ...schema.Listener) *replicated {
@@ -445,7 +445,7 @@ func TestMaxLag(t *testing.T) {
 // does not ask for that reads old values.
 func TestReadYourWrites(t *testing.T) {
 	t.Parallel()
-	r := newLate(t)
+	r := newLate(t, 1)
 	if old, rounds := r.oldReads("mine", 2*time.Second); old > 0 || rounds < 3 {
 		t.Errorf("in %d of %d rounds a client read an old value", old, rounds)
 	}
@@ -488,20 +488,27 @@ func (r *replicated) oldReads(name string, long time.Duration) (old, rounds int)
 	return old, rounds
 }
 
-// newLate is a master with one replica that gets everything late, behind a proxy.
-func newLate(t *testing.T, more ...schema.Listener) *replicated {
+// newLate is a master with replicas that get everything late, behind a proxy.
+func newLate(t *testing.T, replicas int, more ...schema.Listener) *replicated {
 	t.Helper()
 	mine := readsFrom("mine", schema.ReadPreferReplica)
 	mine.ReadYourWrites = true
 	listeners := append(more, mine, readsFrom("any", schema.ReadPreferReplica))
 	master := redistest.Start(t)
-	addr := newDelay(t, master.Addr(), 30*time.Millisecond)
+	addr, cut := newDelay(t, master.Addr(), 30*time.Millisecond)
 	host, port, _ := net.SplitHostPort(addr)
-	replica := redistest.Start(t, "replicaof "+host+" "+port)
-	r := &replicated{Cluster: &redistest.Cluster{Redis: []*redistest.Server{master, replica}}, t: t, at: map[string]string{}}
+	r := &replicated{Cluster: &redistest.Cluster{Redis: []*redistest.Server{master}}, t: t, at: map[string]string{}, cut: cut}
+	for range replicas {
+		r.Redis = append(r.Redis, redistest.Start(t, "replicaof "+host+" "+port))
+	}
 	r.introduce()
-	role := newRole(t, addr, sentinel(t, addr).Addr())
-	role.Cluster.Redis.Nodes = append(role.Cluster.Redis.Nodes, schema.RedisNode{Name: "redis-2", Addr: schema.Addr(replica.Addr())})
+	watcher := sentinel(t, addr)
+	role := newRole(t, addr, watcher.Addr())
+	for i, s := range r.Redis[1:] {
+		role.Cluster.Redis.Nodes = append(role.Cluster.Redis.Nodes, schema.RedisNode{Name: "redis-" + strconv.Itoa(i+2), Addr: schema.Addr(s.Addr())})
+	}
+	redistest.Wait(t, patience, redistest.Want("replicas that Sentinel knows", strconv.Itoa(replicas),
+		func() string { return watcher.Master("cache")["num-slaves"] }))
 	role.Proxy.Listeners = nil
 	for i, port := range redistest.Ports(t, len(listeners)) {
 		listeners[i].Addr, listeners[i].Login = schema.NewAddr("127.0.0.1", port), schema.LoginClient
@@ -517,9 +524,10 @@ func newLate(t *testing.T, more ...schema.Listener) *replicated {
 }
 
 // newDelay passes connections on to a server; what that sends to replicas comes
-// late.
-func newDelay(t *testing.T, to string, late time.Duration) (addr string) {
+// late, and no more after cut.
+func newDelay(t *testing.T, to string, late time.Duration) (addr string, cut func()) {
 	t.Helper()
+	var ended atomic.Bool
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -539,6 +547,9 @@ func newDelay(t *testing.T, to string, late time.Duration) (addr string) {
 			for {
 				n, err := src.Read(buf)
 				each(buf[:n])
+				if replica.Load() && ended.Load() {
+					return
+				}
 				if _, writeErr := dst.Write(buf[:n]); err != nil || writeErr != nil {
 					return
 				}
@@ -564,5 +575,5 @@ func newDelay(t *testing.T, to string, late time.Duration) (addr string) {
 			go serve(client)
 		}
 	}()
-	return l.Addr().String()
+	return l.Addr().String(), func() { ended.Store(true) }
 }
