@@ -51,7 +51,7 @@ func TestC13ClientThatDoesNotRead(t *testing.T) {
 	for range 20 {
 		began := time.Now()
 		p.want("+PONG\r\n", "PING")
-		if took := time.Since(began); took > 2*time.Second {
+		if took := time.Since(began); took > 6*time.Second {
 			t.Errorf("a PING took %s beside clients that do not read", took)
 		}
 	}
@@ -95,7 +95,7 @@ func TestC13IdleClients(t *testing.T) {
 	if rest, err := p.rest(); len(rest) > 0 || err != nil {
 		t.Errorf("an idle client gets %q, %v", rest, err)
 	}
-	if took := time.Since(began); took < 900*time.Millisecond || took > 5*time.Second {
+	if took := time.Since(began); took < 900*time.Millisecond || took > 15*time.Second {
 		t.Errorf("an idle client was closed after %s", took)
 	}
 }

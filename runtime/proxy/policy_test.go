@@ -119,7 +119,7 @@ func TestRate(t *testing.T) {
 	for range 1000 {
 		other.want("+PONG\r\n", "PING")
 	}
-	if took := time.Since(began); took > 900*time.Millisecond {
+	if took := time.Since(began); took > 5*time.Second {
 		t.Logf("the others took %s", took)
 	}
 	for i := range 120 {
@@ -127,7 +127,7 @@ func TestRate(t *testing.T) {
 			t.Fatalf("reply %d: %q, %v", i, got, err)
 		}
 	}
-	if took := time.Since(began); took < time.Second || took > 5*time.Second {
+	if took := time.Since(began); took < time.Second || took > 15*time.Second {
 		t.Errorf("120 requests at 50 per second took %s", took)
 	}
 }
