@@ -150,4 +150,3 @@ func (l *loop) fail(g *gate, marks int, text string) {
 	}
 	g.bytes = bytes
 }
-
