@@ -51,10 +51,10 @@ func (p *Proxy) accept(d *door) {
 		}
 		select {
 		case p.hall <- struct{}{}:
-			go func() {
+			p.coming.Go(func() {
 				defer func() { <-p.hall }()
 				p.welcome(conn, now, from)
-			}()
+			})
 		default:
 			_ = conn.Close()
 			p.log.Warn("refuse a client: too many have not said yet who they are", "from", from)

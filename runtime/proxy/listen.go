@@ -65,7 +65,7 @@ func (p *Proxy) Reload(role schema.ProxyRole) error {
 	p.refollow(role)
 	p.relay.Reload(role)
 	for _, d := range fresh {
-		go p.accept(d)
+		p.coming.Go(func() { p.accept(d) })
 	}
 	p.tendAdmin()
 	return nil

@@ -41,6 +41,8 @@ type Proxy struct {
 	readers  chan struct{} // of the access log
 	hall     chan struct{} // clients that must say who they are before they are served
 
+	coming sync.WaitGroup // who may still hand a client to the relay
+
 	mu   sync.Mutex
 	open map[string]*door
 	// passed are listening sockets from the process before that nobody took yet.
@@ -112,11 +114,24 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case <-inner.Done():
 	}
 	p.shut()
-	p.relay.Drain(inner, drainTime)
+	p.drain(inner)
 	stop()
 	parts.Wait()
 	close(errs)
 	return <-errs
+}
+
+// drain lets the clients end, also those that were accepted at the last moment.
+func (p *Proxy) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	served := make(chan struct{})
+	go func() { p.coming.Wait(); close(served) }()
+	select {
+	case <-served:
+	case <-ctx.Done():
+	}
+	p.relay.Drain(ctx)
 }
 
 // shut closes every listener.

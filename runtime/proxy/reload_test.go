@@ -302,3 +302,55 @@ func TestDrain(t *testing.T) {
 }
 
 const drainLimit = 2 * time.Second
+
+// lateListener returns a client only after it was closed: what may happen on a
+// busy machine.
+type lateListener struct {
+	net.Listener
+	accepted, closed chan struct{}
+}
+
+func (l *lateListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		close(l.accepted)
+		<-l.closed
+		time.Sleep(50 * time.Millisecond) // nothing else tells that Run has gone on
+	}
+	return conn, err
+}
+
+func (l *lateListener) Close() error {
+	defer close(l.closed)
+	return l.Listener.Close()
+}
+
+// Who was accepted at the moment in which the proxy ends is served.
+func TestDrainLatecomer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	role := newRole(t, server.Addr(), sentinel(t, server.Addr()).Addr())
+	inner, err := net.Listen("tcp", mainAddr(role))
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := &lateListener{Listener: inner, accepted: make(chan struct{}), closed: make(chan struct{})}
+	p, err := proxy.New(role, slog.New(slog.NewTextHandler(io.Discard, nil)), proxy.Socket{Name: "main", Listener: late})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	client := dial(t, mainAddr(role))
+	client.send(pipeline("PING"))
+	<-late.accepted
+	cancel()
+	if got, err := client.rest(); len(got) != 1 || string(got[0]) != "+PONG\r\n" || err != nil {
+		t.Errorf("who was accepted last gets %q, %v", got, err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -14,11 +14,9 @@ const (
 )
 
 // Drain ends the clients: those that do nothing at once, blocked ones with an
-// error, and the others when they are answered, or with an error when patience
-// ends. Who has just come may ask once.
-func (r *Relay) Drain(ctx context.Context, patience time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+// error, and the others when they are answered, or with an error when ctx ends.
+// Who has just come may ask once.
+func (r *Relay) Drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		left := 0
 		counts, err := ask(ctx, r, (*loop).drain)
@@ -33,7 +31,7 @@ func (r *Relay) Drain(ctx context.Context, patience time.Duration) {
 		case <-ctx.Done():
 		}
 	}
-	ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_, _ = ask(ctx, r, func(l *loop) struct{} { l.dismiss(); return struct{}{} })
 }
