@@ -14,8 +14,7 @@ const (
 	requestBytes = 64 << 10  // read from a client at once
 	replyBytes   = 256 << 10 // read from a backend at once
 	yields       = 4         // looks without waiting before a wait
-	maxYields    = 64        // the same, when they bring something
-	fewEvents    = 2         // of a turn, with which they may
+	fewEvents    = 2         // of a turn: then it may look for longer
 )
 
 // loop owns a part of the clients. Everything but post runs on its goroutine.
@@ -44,7 +43,7 @@ type loop struct {
 	ticked  int64
 	second  int64
 	turns   uint64
-	yield   int // looks without waiting, adapted to what they bring
+	spin    spin
 	scratch []byte
 	replies []byte
 	buffers buffers
@@ -144,26 +143,24 @@ func (l *loop) handle(p peer, r ready) {
 func (l *loop) wait() {
 	busy := len(l.found) // in the last turn
 	l.found = l.found[:0]
-	if busy > 0 {
-		limit := yields
-		if busy <= fewEvents {
-			limit = l.yield
-		}
-		for range limit {
-			if l.found = l.poll.wait(l.found, 0); len(l.found) > 0 {
-				l.yield = min(l.yield*2, maxYields)
-				return
-			}
-			if l.poll.woken { // and would not be once more
-				return
-			}
-			rawYield()
-		}
-		if busy <= fewEvents {
-			l.yield = max(l.yield/2, yields)
-		}
+	if busy > 0 && l.peek(busy <= fewEvents) {
+		return
 	}
+	before := time.Now()
 	l.found = l.poll.wait(l.found, l.timeout())
+	l.spin.slept(time.Since(before))
+}
+
+// peek reports whether something came while it did not wait.
+func (l *loop) peek(long bool) bool {
+	from := time.Now()
+	for n := 0; n < yields || long && time.Since(from) < l.spin.window; n++ {
+		if l.found = l.poll.wait(l.found, 0); len(l.found) > 0 || l.poll.woken { // which it would not be once more
+			return true
+		}
+		rawYield()
+	}
+	return false
 }
 
 // timeout is for how long a loop may sleep, in milliseconds.

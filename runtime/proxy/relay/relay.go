@@ -60,7 +60,7 @@ func New(cfg Config) (*Relay, error) {
 func newLoop(s *shared, poll *poller) *loop {
 	now := time.Now()
 	l := &loop{
-		shared: s, log: s.Log, poll: poll, yield: yields,
+		shared: s, log: s.Log, poll: poll,
 		clients: map[uint64]*client{}, servers: map[string]*server{}, idents: map[identity]*identity{},
 		rules: map[*Listener]*rules{}, table: command.Fallback(), target: &follow.Target{}, gen: 1,
 		now: now, start: now, scratch: make([]byte, requestBytes), replies: make([]byte, replyBytes),

@@ -13,7 +13,7 @@ func TestWakeWhileLooking(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer poll.close()
-	l := &loop{poll: poll, yield: yields, found: make([]ready, 1)}
+	l := &loop{poll: poll, found: make([]ready, 1)}
 	poll.wake()
 	began := time.Now()
 	if l.wait(); time.Since(began) > 400*time.Millisecond {
