@@ -46,6 +46,10 @@ type Applier struct {
 	Sleep func(context.Context, time.Duration) error
 	// Notify, if set, hears what happens while it happens.
 	Notify func(Event)
+	// Permit, if set, is asked right before each step that is about to be done.
+	// Its error ends the apply: a lease was lost, a window has closed, the budget
+	// of disruptive steps is spent.
+	Permit func(context.Context, *schema.Cluster, Step) error
 }
 
 // Event is one thing that happened during an apply.
@@ -164,6 +168,11 @@ func (r *run) step(ctx context.Context, step Step) error {
 	}
 	if Guard(r.state, step.Action) != nil && !r.plan.Destroy {
 		return errMoved // a plan made now holds the step, with the reason
+	}
+	if r.Permit != nil {
+		if err := r.Permit(ctx, r.c, step); err != nil {
+			return err // nothing was tried: the step is not started
+		}
 	}
 	event.Type = "start"
 	r.notify(event)

@@ -371,3 +371,28 @@ func TestConvergeEndsWithTheContext(t *testing.T) {
 		t.Errorf("%v, %v after %d looks", err, report.Err, g.looks)
 	}
 }
+
+func TestApplyAsksBeforeEachStep(t *testing.T) {
+	t.Parallel()
+	g := newStage(t, twoDirectives)
+	lost := errors.New("the lease is lost")
+	a := g.applier()
+	asked := 0
+	a.Permit = func(_ context.Context, c *schema.Cluster, step Step) error {
+		if c != g.c || step.Action == nil {
+			t.Errorf("asked about %v of %v", step, c)
+		}
+		if asked++; asked > 1 {
+			return lost
+		}
+		return nil
+	}
+	plan := NewPlan(g.c, g.s.Clone(), nil)
+	report := a.Apply(t.Context(), g.c, plan)
+	if !errors.Is(report.Err, lost) || len(g.done) != 1 {
+		t.Errorf("after %q it ends with %v", g.done, report.Err)
+	}
+	if report.Count("done") != 1 || report.Count("failed") != 0 || report.Count("not started") != len(plan.Steps)-1 {
+		t.Errorf("report %+v", report.Steps)
+	}
+}

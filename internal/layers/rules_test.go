@@ -13,7 +13,7 @@ var layers = [][]string{
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source"},
 	{"runtime/proxy/follow", "runtime/proxy/command"},
-	{"runtime/proxy/relay"},
+	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/ledger", "runtime/controller/hook", "runtime/controller/notify"},
 	{"runtime/"},
 	{"cmd/rsm"},
 }
@@ -22,6 +22,7 @@ var layers = [][]string{
 var homes = map[string][]string{
 	"cuelang.org/go":             {"schema"},
 	"github.com/go-git/go-git":   {"reconcile/source"},
+	"github.com/hiddeco/sshsig":  {"reconcile/source"},
 	"github.com/prometheus":      {"runtime/", "cmd/rsm"},
 	"github.com/redis/go-redis":  {"reconcile/observe", "reconcile/execute", "runtime/worker", "runtime/registry", "runtime/clients"},
 	"github.com/shirou/gopsutil": {"runtime/agent"},
