@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"time"
 )
@@ -73,8 +74,9 @@ func evaluateIn(ctx context.Context, exe []string, ask request) (out []byte, com
 		return nil, "", fmt.Errorf("encode request: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, exe[0], exe[1:]...)
-	// No environment: evaluation needs none, and must not see secrets.
-	cmd.Env = []string{"CUE_REGISTRY=none", "GOTRACEBACK=none"}
+	// No environment: evaluation needs none, and must not see secrets. GORACE is
+	// for the race detector of a binary that has one.
+	cmd.Env = []string{"CUE_REGISTRY=none", "GOTRACEBACK=none", "GORACE=" + os.Getenv("GORACE")}
 	cmd.WaitDelay = time.Second
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout = &bounded{buffer: &stdout, left: 256 << 20}

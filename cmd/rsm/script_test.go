@@ -106,6 +106,7 @@ func setup(env *testscript.Env, bin string) error {
 	env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 	env.Setenv("RSM_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 	env.Setenv("NO_COLOR", "1")
+	env.Setenv("GORACE", "atexit_sleep_ms=0") // else every rsm sleeps for a second at its end
 	env.Values[labKey{}] = l
 	env.Defer(l.clean)
 	return l.writeSpecs()

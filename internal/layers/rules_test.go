@@ -12,8 +12,8 @@ var layers = [][]string{
 	{"schema", "internal/"},
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source"},
-	{"runtime/proxy/follow", "runtime/proxy/command"},
-	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/ledger", "runtime/controller/hook", "runtime/controller/notify"},
+	{"runtime/proxy/follow", "runtime/proxy/command", "runtime/controller/ledger"},
+	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/hook", "runtime/controller/notify"},
 	{"runtime/"},
 	{"cmd/rsm"},
 }
