@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -205,14 +204,14 @@ type module struct {
 }
 
 // findModule looks for cue.mod in the spec directory and above.
-func findModule(specDir string) *module {
+func findModule(f *files) *module {
 	dir := "."
 	for range 32 {
-		content, err := os.ReadFile(filepath.Join(specDir, dir, "cue.mod", "module.cue"))
+		content, err := f.content(filepath.Join(f.dir, dir, "cue.mod", "module.cue"), f.limits.FileSize)
 		if err == nil {
 			return &module{name: moduleName(content), dir: dir}
 		}
-		if filepath.Join(specDir, dir) == filepath.Dir(filepath.Join(specDir, dir)) {
+		if filepath.Join(f.dir, dir) == filepath.Dir(filepath.Join(f.dir, dir)) {
 			break
 		}
 		dir = filepath.Join(dir, "..")

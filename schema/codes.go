@@ -45,6 +45,7 @@ const (
 	CodeLineBreak    Code = "RSM062"
 	CodeSecret       Code = "RSM070"
 	CodeSecretWhere  Code = "RSM071"
+	CodeRelative     Code = "RSM072"
 	CodeCluster      Code = "RSM080"
 	CodeWhichCluster Code = "RSM081"
 	CodeListener     Code = "RSM082"
@@ -107,6 +108,7 @@ func Codes() []CodeInfo {
 		{CodeLineBreak, SeverityError, "The directive's value has a line break or NUL byte, which redis.conf cannot hold.", "Remove it."},
 		{CodeSecret, SeverityError, "A secret is written in the spec.", "Give {env: \"NAME\"} or {file: \"PATH\"} - and change the secret, as it is in git now."},
 		{CodeSecretWhere, SeverityError, "A secret needs either env or file.", "Give exactly one."},
+		{CodeRelative, SeverityError, "A file of the machine is named by a relative path in a spec that comes from git.", "Give an absolute path, or env for a secret."},
 		{CodeCluster, SeverityError, "The proxy names a cluster that is not declared.", "Declare it under clusters, or correct the name."},
 		{CodeWhichCluster, SeverityError, "The proxy does not say which of several clusters it serves.", "Add cluster."},
 		{CodeListener, SeverityError, "The proxy has no listener, or a listener has not exactly one of port and socket.", "Give each listener a port or a socket."},

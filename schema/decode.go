@@ -2,7 +2,6 @@ package schema
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ const (
 // show.
 type decoder struct {
 	*walker
+	// dir is what relative paths are of; "" when there are no files beside the spec.
 	dir  string
 	spec *Spec
 }
@@ -181,13 +181,10 @@ func (d *decoder) secret(path string, auth map[string]any, name string) *Secret 
 	if !ok {
 		return nil
 	}
-	s := &Secret{Env: get[string](fields, "env"), File: get[string](fields, "file")}
+	s := &Secret{Env: get[string](fields, "env"), File: d.file(path, fields, "file")}
 	wrong := func(p Problem) bool { return strings.HasPrefix(p.Path, path+".") }
 	if (s.Env == "") == (s.File == "") && !slices.ContainsFunc(d.problems, wrong) {
 		d.report(CodeSecretWhere, path, true, "give exactly one of env and file")
-	}
-	if s.File != "" && !filepath.IsAbs(s.File) {
-		s.File = filepath.Join(d.dir, s.File)
 	}
 	return s
 }

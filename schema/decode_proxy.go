@@ -55,7 +55,7 @@ func (d *decoder) proxy(path, name string, fields map[string]any) Proxy {
 		p.AdminToken = d.secret(path+".admin.token", admin, "token")
 	}
 	if tls := get[map[string]any](fields, "tls"); tls != nil {
-		p.TLS = &ClientTLS{CA: d.file(tls, "ca"), Cert: d.file(tls, "cert"), Key: d.file(tls, "key")}
+		p.TLS = &ClientTLS{CA: d.file(path+".tls", tls, "ca"), Cert: d.file(path+".tls", tls, "cert"), Key: d.file(path+".tls", tls, "key")}
 	}
 	listeners := get[map[string]any](fields, "listeners")
 	for _, name := range keys(listeners) {
@@ -71,7 +71,7 @@ func (d *decoder) proxy(path, name string, fields map[string]any) Proxy {
 
 func (d *decoder) listener(path, name string, host Host, fields map[string]any) Listener {
 	l := Listener{
-		Name: name, Addr: onHost(host, get[int](fields, "port")), Socket: d.file(fields, "socket"),
+		Name: name, Addr: onHost(host, get[int](fields, "port")), Socket: d.file(path, fields, "socket"),
 		Read:           ReadFrom(or(fields, "read", string(ReadMaster))),
 		MaxLag:         d.period(path, fields, "maxLag"),
 		ReadYourWrites: yes(fields, "readYourWrites"),
@@ -91,7 +91,7 @@ func (d *decoder) listener(path, name string, host Host, fields map[string]any) 
 		l.MaxRequest = d.size(path+".maxRequest", size)
 	}
 	if tls := get[map[string]any](fields, "tls"); tls != nil {
-		l.TLS = &ServerTLS{Cert: d.file(tls, "cert"), Key: d.file(tls, "key"), ClientCA: d.file(tls, "clientCA")}
+		l.TLS = &ServerTLS{Cert: d.file(path+".tls", tls, "cert"), Key: d.file(path+".tls", tls, "key"), ClientCA: d.file(path+".tls", tls, "clientCA")}
 	}
 	l.Deny, l.Rename = commands(fields)
 	d.checkListener(path, l, fields)
@@ -178,13 +178,18 @@ func (d *decoder) period(path string, fields map[string]any, name string) time.D
 	return d.duration(path+"."+name, text)
 }
 
-// file returns a path, absolute; "" when there is none.
-func (d *decoder) file(fields map[string]any, name string) string {
-	path := get[string](fields, name)
-	if path == "" || filepath.IsAbs(path) {
-		return path
+// file returns the path that the field name of the struct at path holds,
+// absolute; "" when there is none.
+func (d *decoder) file(path string, fields map[string]any, name string) string {
+	file := get[string](fields, name)
+	if file == "" || filepath.IsAbs(file) {
+		return file
 	}
-	return filepath.Join(d.dir, path)
+	if d.dir == "" {
+		d.report(CodeRelative, path+"."+name, false, "%q would be a file of the repository", file).Hint =
+			"git holds neither secrets nor what belongs to one machine: give an absolute path, or env for a secret"
+	}
+	return filepath.Join(d.dir, file)
 }
 
 // size reads a #Size.

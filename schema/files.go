@@ -5,9 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -54,45 +52,34 @@ type file struct {
 // files reads a spec's files and remembers them for the digest and for source
 // lines in problems.
 type files struct {
+	store
 	limits Limits
-	// path is as the user gave it; dir is absolute.
+	// path is as the user gave it; dir is its place in the store: absolute on
+	// disk, relative in a tree.
 	path, dir string
+	// hint is for a path without a spec.
+	hint string
 	// single is set when path is a file.
 	single bool
 	read   map[string]file
 }
 
-// open finds out what path is.
-func open(path string, limits Limits) (*files, *Problem) {
-	if path == "" {
-		path = "."
+// open finds out what the path is.
+func (f *files) open(limits Limits) *Problem {
+	f.limits, f.read = limits, map[string]file{}
+	mode, err := f.mode(f.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &Problem{Code: CodePath, File: f.path, Message: "no such file or directory", Hint: f.hint}
+	case err != nil:
+		return &Problem{Code: CodePath, File: f.path, Message: reason(err)}
+	case mode.IsDir():
+		return nil
+	case !mode.IsRegular() || filepath.Ext(f.path) != ".cue":
+		return &Problem{Code: CodePath, File: f.path, Message: "this is neither a directory nor a .cue file"}
 	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, pathProblem(path, err)
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return nil, pathProblem(path, err)
-	}
-	f := &files{limits: limits, path: path, dir: abs, read: map[string]file{}}
-	if info.IsDir() {
-		return f, nil
-	}
-	if !info.Mode().IsRegular() || filepath.Ext(path) != ".cue" {
-		return nil, &Problem{Code: CodePath, File: path, Message: "this is neither a directory nor a .cue file"}
-	}
-	f.single, f.dir = true, filepath.Dir(abs)
-	return f, nil
-}
-
-func pathProblem(path string, err error) *Problem {
-	p := &Problem{Code: CodePath, File: path, Message: reason(err)}
-	if errors.Is(err, fs.ErrNotExist) {
-		p.Message = "no such file or directory"
-		p.Hint = "`rsm init " + path + "` writes a starter spec there"
-	}
-	return p
+	f.single, f.dir = true, filepath.Dir(f.dir)
+	return nil
 }
 
 // reason is an error without the path that a Problem tells anyway.
@@ -102,6 +89,15 @@ func reason(err error) string {
 		return pe.Err.Error()
 	}
 	return err.Error()
+}
+
+// base is the directory of this machine that paths in the spec are relative to,
+// "" for a tree.
+func (f *files) base() string {
+	if filepath.IsAbs(f.dir) {
+		return f.dir
+	}
+	return ""
 }
 
 // shown is the path of a file as the user would open it.
@@ -133,32 +129,32 @@ func (f *files) spec() ([]file, Problems) {
 
 // elsewhere tells where CUE files are when the directory itself has none.
 func (f *files) elsewhere() string {
-	found, _ := filepath.Glob(filepath.Join(f.dir, "*", "*.cue"))
-	if len(found) == 0 {
-		return "`rsm init " + f.path + "` writes a starter spec there"
+	_, dirs, _ := f.list(f.dir)
+	for _, dir := range dirs {
+		names, _, _ := f.list(filepath.Join(f.dir, dir))
+		if slices.ContainsFunc(names, func(name string) bool { return filepath.Ext(name) == ".cue" }) {
+			return "there are some in " + f.shown(dir) + ": give that path"
+		}
 	}
-	return "there are some in " + f.shown(filepath.Base(filepath.Dir(found[0]))) + ": give that path"
+	return f.hint
 }
 
 // in reads the CUE files of a directory, relative to the spec directory, and
 // warns of files that look as if they were part of it.
 func (f *files) in(dir string) ([]file, Problems) {
-	entries, err := os.ReadDir(filepath.Join(f.dir, dir))
+	names, _, err := f.list(filepath.Join(f.dir, dir))
 	if err != nil {
 		return nil, Problems{{Code: CodePath, File: f.shown(dir), Message: reason(err)}}
 	}
 	var got []file
 	var problems Problems
-	for _, entry := range entries {
-		name := filepath.ToSlash(filepath.Join(dir, entry.Name()))
-		if entry.IsDir() {
-			continue
-		}
-		if why := ignored(entry.Name()); why != "" {
+	for _, base := range names {
+		name := filepath.ToSlash(filepath.Join(dir, base))
+		if why := ignored(base); why != "" {
 			problems = append(problems, Problem{Code: CodeIgnored, File: f.shown(name), Message: "this file is not read: " + why})
 			continue
 		}
-		if filepath.Ext(entry.Name()) != ".cue" {
+		if filepath.Ext(base) != ".cue" {
 			continue
 		}
 		if len(f.read) >= f.limits.Files {
@@ -197,24 +193,10 @@ func ignored(name string) string {
 
 // one reads one regular file within the size limit.
 func (f *files) one(name string) (file, *Problem) {
-	full := filepath.Join(f.dir, filepath.FromSlash(name))
 	fail := func(code Code, message string) (file, *Problem) {
 		return file{}, &Problem{Code: code, File: f.shown(name), Message: message}
 	}
-	// Stat before open: opening a pipe would wait for ever.
-	info, err := os.Stat(full)
-	if err != nil {
-		return fail(CodePath, reason(err))
-	}
-	if !info.Mode().IsRegular() {
-		return fail(CodePath, "not a regular file")
-	}
-	handle, err := os.Open(full)
-	if err != nil {
-		return fail(CodePath, reason(err))
-	}
-	defer handle.Close()
-	content, err := io.ReadAll(io.LimitReader(handle, f.limits.FileSize+1))
+	content, err := f.content(filepath.Join(f.dir, filepath.FromSlash(name)), f.limits.FileSize+1)
 	if err != nil {
 		return fail(CodePath, reason(err))
 	}

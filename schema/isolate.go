@@ -14,8 +14,17 @@ import (
 // request goes to the evaluating process as one line of JSON on its stdin.
 // Stdin then stays open for as long as the answer is wanted.
 type request struct {
-	Path   string `json:"path"`
+	Path   string `json:"path,omitempty"`
+	Tree   *Tree  `json:"tree,omitempty"`
 	Limits Limits `json:"limits"`
+}
+
+// files are those of the tree, if there is one, else those of the path.
+func (r request) files() *files {
+	if r.Tree != nil {
+		return inTree(*r.Tree)
+	}
+	return onDisk(r.Path)
 }
 
 // answer comes back on its stdout.
@@ -33,16 +42,20 @@ const grace = 2 * time.Second
 // ServeEvaluation, such as the running binary with a hidden subcommand. When
 // ctx ends the process is killed; when this process dies it ends by itself.
 func LoadIsolated(ctx context.Context, exe []string, path string, limits Limits) (*Spec, Problems) {
-	limits = limits.withDefaults()
+	return isolated(ctx, exe, request{Path: path, Limits: limits.withDefaults()})
+}
+
+func isolated(ctx context.Context, exe []string, ask request) (*Spec, Problems) {
+	limits := ask.Limits
 	fail := func(code Code, format string, args ...any) (*Spec, Problems) {
-		return nil, Problems{{Code: code, Severity: SeverityError, File: path, Message: fmt.Sprintf(format, args...)}}
+		return nil, Problems{{Code: code, Severity: SeverityError, File: ask.files().path, Message: fmt.Sprintf(format, args...)}}
 	}
 	if len(exe) == 0 {
 		return fail(CodeCrash, "there is no command to evaluate with")
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limits.time()+grace, errOvertime)
 	defer cancel()
-	out, complaint, err := evaluateIn(ctx, exe, request{Path: path, Limits: limits})
+	out, complaint, err := evaluateIn(ctx, exe, ask)
 	switch {
 	case errors.Is(context.Cause(ctx), errOvertime):
 		return fail(CodeLimit, "the evaluation took longer than %s and was stopped", limits.time())

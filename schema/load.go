@@ -22,7 +22,7 @@ import (
 // between the steps only. Use LoadIsolated for a spec that is not trusted.
 func Load(ctx context.Context, path string, limits Limits) (*Spec, Problems) {
 	l := &loader{limits: limits.withDefaults()}
-	return l.load(ctx, path)
+	return l.load(ctx, request{Path: path})
 }
 
 // loader makes one Spec.
@@ -34,9 +34,9 @@ type loader struct {
 	parsed func(Problem)
 }
 
-func (l *loader) load(ctx context.Context, path string) (spec *Spec, problems Problems) {
-	var problem *Problem
-	if l.files, problem = open(path, l.limits); problem != nil {
+func (l *loader) load(ctx context.Context, ask request) (spec *Spec, problems Problems) {
+	l.files = ask.files()
+	if problem := l.files.open(l.limits); problem != nil {
 		return nil, l.finish(Problems{*problem}, nil)
 	}
 	ix, secrets := newIndex(), map[string]bool{}
@@ -56,7 +56,7 @@ func (l *loader) load(ctx context.Context, path string) (spec *Spec, problems Pr
 	}
 	b := &builder{
 		files: l.files, build: build.NewContext(), index: ix,
-		importing: map[string]bool{}, module: findModule(l.files.dir),
+		importing: map[string]bool{}, module: findModule(l.files),
 	}
 	parsed := b.parse(sources)
 	problems = append(problems, b.problems...)
@@ -100,7 +100,7 @@ func (l *loader) evaluate(ctx context.Context, b *builder, parsed []*ast.File, s
 	}
 	w := newWalker(b.index, shape)
 	w.secrets = secrets
-	d := &decoder{walker: w, dir: l.files.dir, spec: &Spec{Positions: map[string]string{}}}
+	d := &decoder{walker: w, dir: l.files.base(), spec: &Spec{Positions: map[string]string{}}}
 	root, _ := w.walk(value, shape, "").(map[string]any)
 	d.decode(root)
 	l.rest(value, d)

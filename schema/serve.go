@@ -29,14 +29,14 @@ func ServeEvaluation(stdin io.Reader, stdout io.Writer) error {
 	}
 	// The process is short-lived: collect garbage half as often.
 	debug.SetGCPercent(200)
-	w := &watchdog{path: ask.Path, limits: ask.Limits.withDefaults(), stdout: stdout}
+	w := &watchdog{path: ask.files().path, limits: ask.Limits.withDefaults(), stdout: stdout}
 	l := &loader{limits: w.limits, parsed: w.blame}
 	go w.watch()
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		os.Exit(1)
 	}()
-	spec, problems := l.load(context.Background(), ask.Path)
+	spec, problems := l.load(context.Background(), ask)
 	return w.answer(answer{Spec: spec, Problems: problems})
 }
 
