@@ -25,6 +25,7 @@ const (
 	Held    = "held"    // nothing is left that rsm may do unasked
 	Failed  = "failed"  // a step failed, or a server refuses the spec
 	Stopped = "stopped" // it ended early and goes on later
+	Running = "running" // it is under way
 )
 
 // Attempt is one try to make a cluster what a commit declares.
@@ -39,9 +40,11 @@ type Attempt struct {
 	// Digest is that of the spec's files.
 	Digest string `json:"digest,omitempty"`
 	// Trigger is commit, drift, rollback or retry.
-	Trigger string    `json:"trigger"`
+	Trigger string `json:"trigger"`
+	// Tries is how often it was done; healing that fails is one attempt.
+	Tries   int       `json:"tries,omitempty"`
 	Started time.Time `json:"started"`
-	// Result is applied, held, failed or stopped; Error is why.
+	// Result is applied, held, failed, stopped or running; Error is why.
 	Result   string        `json:"result"`
 	Error    string        `json:"error,omitempty"`
 	Duration time.Duration `json:"nanoseconds"`
@@ -75,6 +78,30 @@ func (l *Ledger) Add(a *Attempt) error {
 		}
 		return nil
 	})
+}
+
+// Save writes an attempt that was added again.
+func (l *Ledger) Save(a *Attempt) error {
+	return l.locked(func() error { return l.store(attemptFile(a.ID), a) })
+}
+
+// Interrupted marks the attempts that were under way when their service was
+// killed. Call it before anything is tried.
+func (l *Ledger) Interrupted() error {
+	recent, err := l.Attempts("", 100)
+	if err != nil {
+		return err
+	}
+	for _, a := range recent {
+		if a.Result != Running {
+			continue
+		}
+		a.Result, a.Error = Stopped, "the service was killed"
+		if err := l.Save(a); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Attempt returns one; fs.ErrNotExist when there is none of that number.

@@ -112,6 +112,22 @@ func (s *Suspension) Active(now time.Time) bool {
 	return s != nil && (s.Until.IsZero() || now.Before(s.Until))
 }
 
+// ParseUntil reads when a suspension ends: a duration such as 2h, a time as in
+// RFC 3339, or nothing, which is never.
+func ParseUntil(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d > 0 {
+		return now.Add(d).UTC(), nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || !at.After(now) {
+		return time.Time{}, fmt.Errorf("until %q: a duration such as 2h or a time to come such as %s is wanted", text, now.Add(time.Hour).UTC().Format(time.RFC3339))
+	}
+	return at.UTC(), nil
+}
+
 // Pin is a rollback: a commit that is in force until the branch moves on.
 type Pin struct {
 	Commit string `json:"commit"`

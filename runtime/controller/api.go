@@ -1,0 +1,232 @@
+package controller
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"rsm/runtime/controller/ledger"
+)
+
+// Handler serves the controller over HTTP. Reading is open to who can reach it;
+// what changes something wants the token, and is refused when there is none.
+//
+//	GET  /healthz /readyz /metrics
+//	GET  /api/v1/status                  the source and all clusters
+//	GET  /api/v1/clusters/NAME           one cluster with its plan
+//	GET  /api/v1/history?cluster=&limit= attempts, without plans
+//	GET  /api/v1/history/N               one attempt with its plan and report
+//	GET  /api/v1/events?follow=1         NDJSON
+//	POST /api/v1/reconcile               look now
+//	POST /api/v1/clusters/NAME/suspend   {"reason": "…", "until": "2h" or a time}
+//	POST /api/v1/clusters/NAME/resume
+//	POST /api/v1/clusters/NAME/retry
+//	POST /hook                           webhooks, with secrets of their own
+func (c *Controller) Handler(token func() (string, error), hook http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", c.serveReady)
+	mux.Handle("GET /metrics", c.metrics())
+	mux.HandleFunc("GET /api/v1/status", c.serveStatus)
+	mux.HandleFunc("GET /api/v1/clusters/{name}", c.serveCluster)
+	mux.HandleFunc("GET /api/v1/history", c.serveHistory)
+	mux.HandleFunc("GET /api/v1/history/{id}", c.serveAttempt)
+	mux.HandleFunc("GET /api/v1/events", c.serveEvents)
+	write := func(pattern string, change func(*http.Request) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if !admit(w, r, token) {
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+			if err := change(r); err != nil {
+				http.Error(w, err.Error(), statusOf(err))
+				return
+			}
+			c.Reload()
+			w.WriteHeader(http.StatusAccepted)
+		})
+	}
+	write("POST /api/v1/reconcile", func(*http.Request) error { return nil })
+	write("POST /api/v1/clusters/{name}/suspend", c.suspend)
+	write("POST /api/v1/clusters/{name}/resume", c.changing(func(k *ledger.Cluster) { k.Suspended = nil }))
+	write("POST /api/v1/clusters/{name}/retry", c.changing(func(k *ledger.Cluster) { k.Failed = nil }))
+	if hook != nil {
+		mux.Handle("POST /hook", hook)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// admit reports whether a request has the token. It is read each time, so that
+// another one in the same place counts at once.
+func admit(w http.ResponseWriter, r *http.Request, read func() (string, error)) bool {
+	if read == nil {
+		http.Error(w, "no token is declared, so nothing can be changed over HTTP", http.StatusForbidden)
+		return false
+	}
+	token, err := read()
+	if err != nil {
+		http.Error(w, "the token cannot be read", http.StatusServiceUnavailable)
+		return false
+	}
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	have, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(have[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer") {
+		return true
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="rsm"`)
+	http.Error(w, "give the token: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+	return false
+}
+
+// statusOf is the HTTP status of an error.
+func statusOf(err error) int {
+	var bad *badRequest
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return http.StatusNotFound
+	case errors.As(err, &bad):
+		return http.StatusBadRequest
+	}
+	return http.StatusServiceUnavailable
+}
+
+// badRequest is an error of who asks.
+type badRequest struct{ text string }
+
+// Error says what is wrong.
+func (b *badRequest) Error() string { return b.text }
+
+// serveReady answers whether it is known what to keep the deployments equal to.
+func (c *Controller) serveReady(w http.ResponseWriter, _ *http.Request) {
+	for _, s := range c.Status() {
+		if !s.Seen.IsZero() {
+			_, _ = w.Write([]byte("ready\n"))
+			return
+		}
+	}
+	http.Error(w, "no cluster was looked at yet", http.StatusServiceUnavailable)
+}
+
+func (c *Controller) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	control, err := c.Ledger.Read()
+	all := c.Status()
+	for i := range all {
+		all[i].Plan = nil
+	}
+	writeJSON(w, map[string]any{"format_version": "1.0", "time": c.Now().UTC(), "control": control, "clusters": all}, err)
+}
+
+func (c *Controller) serveCluster(w http.ResponseWriter, r *http.Request) {
+	for _, s := range c.Status() {
+		if s.Name == r.PathValue("name") {
+			writeJSON(w, s, nil)
+			return
+		}
+	}
+	writeJSON(w, nil, fmt.Errorf("cluster %q: %w", r.PathValue("name"), fs.ErrNotExist))
+}
+
+// maxHistory is how many attempts one answer has at most.
+const maxHistory = 100
+
+func (c *Controller) serveHistory(w http.ResponseWriter, r *http.Request) {
+	limit, err := strconv.Atoi(r.FormValue("limit"))
+	if err != nil || limit < 1 || limit > maxHistory {
+		limit = maxHistory
+	}
+	list, err := c.Ledger.Attempts(r.FormValue("cluster"), limit)
+	for _, a := range list {
+		a.Plan, a.Report = nil, nil
+	}
+	writeJSON(w, map[string]any{"format_version": "1.0", "attempts": list}, err)
+}
+
+func (c *Controller) serveAttempt(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.PathValue("id"))
+	if err != nil {
+		writeJSON(w, nil, &badRequest{"the number of an attempt is wanted"})
+		return
+	}
+	a, err := c.Ledger.Attempt(id)
+	writeJSON(w, a, err)
+}
+
+// serveEvents writes what is known, and goes on with what comes when asked to.
+func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	flusher := http.NewResponseController(w)
+	each := func(e ledger.Event) error {
+		if err := out.Encode(e); err != nil {
+			return fmt.Errorf("write event: %w", err)
+		}
+		return nil
+	}
+	if r.FormValue("follow") == "" {
+		_ = c.Ledger.Events(each) // whoever does not read on does not want them
+		return
+	}
+	_ = flusher.SetWriteDeadline(time.Time{})
+	_ = flusher.Flush()
+	_ = c.Ledger.Follow(r.Context(), func(e ledger.Event) error {
+		if err := each(e); err != nil {
+			return err
+		}
+		return flusher.Flush()
+	})
+}
+
+// suspend has rsm only look at a cluster.
+func (c *Controller) suspend(r *http.Request) error {
+	var ask struct{ Reason, Until string }
+	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
+		return &badRequest{"the body is to be JSON with a reason: " + err.Error()}
+	}
+	if ask.Reason == "" {
+		return &badRequest{"a reason is wanted"}
+	}
+	until, err := ledger.ParseUntil(ask.Until, c.Now())
+	if err != nil {
+		return &badRequest{err.Error()}
+	}
+	return c.changing(func(k *ledger.Cluster) {
+		k.Suspended = &ledger.Suspension{Reason: ask.Reason, By: "http " + r.RemoteAddr, Since: c.Now().UTC(), Until: until}
+	})(r)
+}
+
+// changing changes what the ledger knows of the cluster in the path.
+func (c *Controller) changing(change func(*ledger.Cluster)) func(*http.Request) error {
+	return func(r *http.Request) error {
+		name := r.PathValue("name")
+		return c.Ledger.Update(func(control *ledger.Control) error {
+			if control.Clusters[name] == nil {
+				return fmt.Errorf("cluster %q: %w", name, fs.ErrNotExist)
+			}
+			change(control.Clusters[name])
+			return nil
+		})
+	}
+}
+
+func writeJSON(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), statusOf(err))
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(value) // whoever does not read on does not want it
+}

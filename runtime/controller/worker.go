@@ -1,0 +1,256 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"rsm/reconcile"
+	"rsm/runtime/controller/ledger"
+	"rsm/schema"
+)
+
+const (
+	// maxBackOff is the longest time between two looks at a cluster that fails.
+	maxBackOff = 5 * time.Minute
+	// settleTime is how long an attempt may wait for what passes by itself.
+	settleTime = 2 * time.Minute
+	// leaseTime is the longest time between two looks at a lease that is not had.
+	leaseTime = 200 * time.Millisecond
+)
+
+// worker keeps one cluster equal to the commit that is chosen for it.
+type worker struct {
+	*Controller
+	name string
+	stop context.CancelFunc
+	asks chan struct{}
+
+	// Only the worker's goroutine uses these.
+	lease    Lease
+	leased   string // what the lease was made for
+	endLease context.CancelFunc
+	attempt  *attempt
+	failed   *attempt // the last one, if that healed drift in vain
+	fails    int
+	said     map[string]string // by topic, so that it is said once
+
+	mu     sync.Mutex
+	status ClusterStatus
+}
+
+func newWorker(c *Controller, name string, stop context.CancelFunc) *worker {
+	return &worker{Controller: c, name: name, stop: stop, asks: make(chan struct{}, 1), said: map[string]string{},
+		status: ClusterStatus{Name: name, Health: "unknown"}}
+}
+
+func (w *worker) ask() {
+	select {
+	case w.asks <- struct{}{}:
+	default:
+	}
+}
+
+// run looks again and again: soon while something is under way, after the interval
+// when nothing is, and later when it fails.
+func (w *worker) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	defer func() { w.dropLease() }()
+	for {
+		select {
+		case <-ctx.Done():
+			w.abandon()
+			return
+		case <-timer.C:
+		case <-w.asks:
+		}
+		timer.Reset(w.pass(ctx))
+	}
+}
+
+// pass looks once and returns when to look again.
+func (w *worker) pass(ctx context.Context) time.Duration {
+	next, err := w.reconcile(ctx)
+	if ctx.Err() != nil {
+		return 0
+	}
+	if err == nil {
+		w.fails = 0
+		w.once("error", ledger.Event{})
+		return next
+	}
+	w.fails++
+	w.set(func(s *ClusterStatus) { s.Error = err.Error() })
+	w.once("error", ledger.Event{Level: "error", Type: "error", Message: err.Error()})
+	return min(w.Interval<<min(w.fails-1, 10), maxBackOff)
+}
+
+// reconcile chooses a commit and makes one step towards it.
+func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) {
+	control, err := w.Ledger.Read()
+	if err != nil {
+		return 0, err
+	}
+	accepted, newest, refused := w.feed.state()
+	v := w.view(control, accepted, newest, refused)
+	ch := choose(v)
+	if ch.unpin {
+		w.unpin()
+	}
+	w.hold(ch)
+	cluster, spec, err := w.specOf(ch, accepted)
+	if err != nil || cluster == nil {
+		return w.Interval, err
+	}
+	applier := w.Applier(cluster)
+	state, err := applier.Observer.Observe(ctx, cluster)
+	if err != nil {
+		return 0, fmt.Errorf("observe: %w", err)
+	}
+	plan := reconcile.NewPlan(cluster, state, applier.Allow)
+	w.see(ch, plan)
+	w.keepLease(ctx, cluster)
+	if ch.look {
+		return w.Interval, nil
+	}
+	if w.lease != nil {
+		if err := w.lease.Held(ctx); err != nil {
+			return w.elsewhere(err), nil
+		}
+		w.once("lease", ledger.Event{})
+	}
+	return w.work(ctx, job{choice: ch, applier: applier, cluster: cluster, spec: spec, plan: plan, inForce: v.control.Tree})
+}
+
+// view gathers what decides about the cluster.
+func (w *worker) view(control *ledger.Control, accepted *candidate, newest, refused string) view {
+	v := view{now: w.Now(), newest: newest, refused: refused, control: *control.Cluster(w.name)}
+	if accepted == nil {
+		return v
+	}
+	v.head, v.tree = accepted.rev.Commit, accepted.rev.Tree
+	cluster := accepted.spec.Cluster(w.name)
+	if cluster == nil {
+		return v
+	}
+	for _, name := range cluster.DependsOn {
+		if control.Cluster(name).Tree != v.tree {
+			v.waits = "waits for cluster " + name + " to have this commit"
+			break
+		}
+	}
+	if w.Window != nil {
+		v.closed = w.Window(cluster, v.now)
+	}
+	return v
+}
+
+// specOf returns the cluster as the chosen commit declares it.
+func (w *worker) specOf(ch choice, accepted *candidate) (*schema.Cluster, *schema.Spec, error) {
+	if ch.tree == "" {
+		return nil, nil, nil
+	}
+	if accepted != nil && accepted.rev.Tree == ch.tree {
+		return accepted.spec.Cluster(w.name), accepted.spec, nil
+	}
+	spec, err := w.Ledger.Spec(ch.tree)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the spec of commit %s: %w", Short(ch.commit), err)
+	}
+	return spec.Cluster(w.name), spec, nil
+}
+
+// hold says why a newer commit is not applied.
+func (w *worker) hold(ch choice) {
+	w.set(func(s *ClusterStatus) { s.Commit, s.Why, s.Looks, s.Error = ch.commit, ch.why, ch.look, "" })
+	kind := "waiting"
+	if ch.look {
+		kind = "suspended"
+	}
+	changed := w.once("why", ledger.Event{Level: "warning", Type: kind, Commit: ch.commit, Message: ch.why})
+	if changed {
+		w.change(func(c *ledger.Cluster) { c.Waiting = ch.why })
+	}
+}
+
+// see tells what was seen, once.
+func (w *worker) see(ch choice, plan *reconcile.Plan) {
+	w.set(func(s *ClusterStatus) { s.Plan, s.Leader, s.Seen, s.Health = plan, plan.Leader, w.Now(), health(plan) })
+	switch {
+	case plan.Empty():
+		w.once("drift", ledger.Event{Type: "in-sync", Commit: ch.commit, Message: "in sync, " + plan.Leader})
+	case len(plan.Steps) == 0:
+		w.once("drift", ledger.Event{Level: "warning", Type: "held", Commit: ch.commit, Message: remainder(plan)})
+	case ch.look:
+		w.once("drift", ledger.Event{Level: "warning", Type: "drift", Commit: ch.commit, Message: remainder(plan)})
+	}
+}
+
+// elsewhere is for a cluster that this service may not touch now.
+func (w *worker) elsewhere(err error) time.Duration {
+	w.set(func(s *ClusterStatus) { s.Why = err.Error() })
+	var lost *lease.LostError
+	if !errors.As(err, &lost) || lost.Holder != "" {
+		w.once("lease", ledger.Event{Level: "warning", Type: "lease.lost", Message: err.Error()})
+	}
+	return min(w.Interval, leaseTime)
+}
+
+// keepLease runs the lease for the Sentinels of the cluster.
+func (w *worker) keepLease(ctx context.Context, cluster *schema.Cluster) {
+	if w.Config.Lease == nil {
+		return
+	}
+	key := fmt.Sprint(cluster.Sentinel.Nodes, cluster.Auth)
+	if w.lease != nil && w.leased == key {
+		return
+	}
+	w.dropLease()
+	inner, stop := context.WithCancel(ctx)
+	lease := w.Config.Lease(cluster)
+	w.lease, w.leased, w.endLease = lease, key, stop
+	w.running.Go(func() {
+		if err := lease.Run(inner); err != nil && !errors.Is(err, context.Canceled) {
+			w.Log.Error("keep lease", "cluster", w.name, "error", err)
+		}
+	})
+}
+
+func (w *worker) dropLease() {
+	if w.endLease != nil {
+		w.endLease()
+	}
+	w.lease, w.endLease = nil, nil
+}
+
+// unpin ends a rollback.
+func (w *worker) unpin() {
+	w.change(func(c *ledger.Cluster) { c.Pin = nil })
+	w.tell(ledger.Event{Type: "unpinned", Cluster: w.name, Message: "the branch has moved on from the rollback"})
+}
+
+// change writes what is known of the cluster.
+func (w *worker) change(change func(*ledger.Cluster)) {
+	err := w.Ledger.Update(func(c *ledger.Control) error { change(c.Cluster(w.name)); return nil })
+	if err != nil {
+		w.Log.Error("write ledger", "cluster", w.name, "error", err)
+	}
+}
+
+// once tells an event of a topic when it is not what was told last; one without a
+// message only ends the topic. It reports whether that is a change.
+func (w *worker) once(topic string, e ledger.Event) bool {
+	text := e.Type + e.Message
+	if w.said[topic] == text {
+		return false
+	}
+	w.said[topic] = text
+	if e.Message != "" {
+		e.Cluster = w.name
+		w.tell(e)
+	}
+	return true
+}
