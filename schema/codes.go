@@ -54,6 +54,13 @@ const (
 	CodeRules        Code = "RSM085"
 	CodeFence        Code = "RSM086"
 	CodeLateFence    Code = "RSM087"
+	CodeDepends      Code = "RSM090"
+	CodeDependsSelf  Code = "RSM091"
+	CodeDependsCycle Code = "RSM092"
+	CodeCron         Code = "RSM093"
+	CodeZone         Code = "RSM094"
+	CodeEvent        Code = "RSM095"
+	CodeService      Code = "RSM096"
 )
 
 // CodeInfo explains a code.
@@ -117,6 +124,13 @@ func Codes() []CodeInfo {
 		{CodeRules, SeverityError, "Two settings of a proxy contradict each other, or one has no effect without another.", "Remove one, or add the other."},
 		{CodeFence, SeverityError, "The fence is not longer than the second between two looks at the master.", "Use 2s or more, or leave it out."},
 		{CodeLateFence, SeverityWarning, "The fence is longer than downAfter, so that an old master may take writes after a new one was elected.", "Leave it out, or shorten it."},
+		{CodeDepends, SeverityError, "dependsOn names a cluster that is not declared.", "Declare it under clusters, or correct the name."},
+		{CodeDependsSelf, SeverityError, "A cluster depends on itself.", "Remove its own name from dependsOn."},
+		{CodeDependsCycle, SeverityError, "Clusters depend on each other in a circle, so that none could be changed.", "Remove one of the names in the circle from its dependsOn."},
+		{CodeCron, SeverityError, "The cron expression cannot be understood, or never comes.", "Write minute, hour, day, month and weekday, such as \"0 2 * * 6\" for Saturdays at 2:00."},
+		{CodeZone, SeverityError, "There is no such time zone.", "Write a name of the IANA database, such as \"Europe/Berlin\"."},
+		{CodeEvent, SeverityError, "There is no such event.", "Correct its name, or leave events out for all of them."},
+		{CodeService, SeverityError, "Two settings of the service contradict each other, or one needs another that is missing.", "Remove one, or add the other."},
 	}
 }
 

@@ -56,6 +56,7 @@ func (d *decoder) decode(root map[string]any) {
 	if clusters != nil && len(clusters) == 0 {
 		d.report(CodeNoCluster, "clusters", true, "the spec declares no cluster")
 	}
+	d.dependencies(clusters)
 	d.proxies(root)
 	d.ports()
 }
@@ -81,6 +82,8 @@ func (d *decoder) cluster(name string, fields map[string]any) *Cluster {
 		Redis:    d.redis(join(path, "redis"), get[map[string]any](fields, "redis")),
 		Sentinel: d.sentinel(join(path, "sentinel"), get[map[string]any](fields, "sentinel")),
 		Auth:     d.auth(join(path, "auth"), get[map[string]any](fields, "auth")),
+
+		Maintenance: d.maintenance(path+".maintenance", get[map[string]any](fields, "maintenance")),
 	}
 	for _, node := range c.Sentinel.Nodes {
 		if _, same := c.Redis.Node(node.Name); same {
@@ -189,12 +192,16 @@ func (d *decoder) secret(path string, auth map[string]any, name string) *Secret 
 	return s
 }
 
-// duration reads a duration that the shape let pass.
+// duration reads a duration of at most a day that the shape let pass.
 func (d *decoder) duration(path, text string) time.Duration {
+	return d.durationUpTo(path, text, 24*time.Hour)
+}
+
+func (d *decoder) durationUpTo(path, text string, most time.Duration) time.Duration {
 	got, err := time.ParseDuration(text)
 	switch {
-	case err != nil, got > 24*time.Hour:
-		d.report(CodeDuration, path, false, "%q is longer than 24h", text)
+	case err != nil, got > most:
+		d.report(CodeDuration, path, false, "%q is longer than %.0fh", text, most.Hours())
 	case got < time.Millisecond, got%time.Millisecond != 0:
 		d.report(CodeDuration, path, false, "%q is not a whole number of milliseconds above 0", text)
 	}

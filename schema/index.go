@@ -91,7 +91,19 @@ func (ix *index) expression(e ast.Expr, path string) {
 		ix.expression(e.X, path)
 	case *ast.Alias:
 		ix.expression(e.Expr, path)
+	case *ast.ListLit:
+		for i, value := range e.Elts {
+			ix.element(value, element(path, i))
+		}
 	}
+}
+
+// element is field for an element of a list.
+func (ix *index) element(e ast.Expr, path string) {
+	if _, known := ix.labels[path]; !known {
+		ix.labels[path] = e.Pos()
+	}
+	ix.expression(e, path)
 }
 
 // labelName returns the name of a regular field; false for hidden fields,
@@ -124,6 +136,9 @@ func join(path, label string) string {
 	return path + "." + label
 }
 
+// element is the path of an element of a list.
+func element(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
 // at returns where a path was written: its value, or its label when the value
 // is a struct, or what computed it, or the same of the nearest parent.
 func (ix *index) at(path string) token.Pos {
@@ -153,6 +168,9 @@ func mine(pos token.Pos) bool {
 }
 
 func parent(path string) string {
+	if strings.HasSuffix(path, "]") {
+		return path[:strings.LastIndexByte(path, '[')]
+	}
 	if strings.HasSuffix(path, `"`) {
 		if i := strings.LastIndex(path[:len(path)-1], `."`); i >= 0 {
 			return path[:i]

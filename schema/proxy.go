@@ -206,7 +206,7 @@ func (c *Cluster) ProxyRole(name string) (ProxyRole, bool) {
 		return ProxyRole{}, false
 	}
 	role := ProxyRole{Proxy: c.Proxies[i], Cluster: *c, Zone: c.Proxies[i].Zone}
-	role.Cluster.Proxies = nil
+	role.Cluster.Proxies, role.Cluster.DependsOn, role.Cluster.Maintenance = nil, nil, Maintenance{}
 	role.Cluster.Redis.Version, role.Cluster.Redis.Seed = "", ""
 	role.Cluster.Redis.Nodes = slices.Clone(c.Redis.Nodes)
 	for i, n := range c.Redis.Nodes {

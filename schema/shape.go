@@ -48,6 +48,8 @@ type shape struct {
 	// check is unified with leaves; want says what it asks for.
 	check cue.Value
 	want  string
+	// other is the struct that a leaf may be instead: text | #Struct.
+	other *shape
 }
 
 // field is one field of a struct shape.
@@ -122,9 +124,21 @@ func (s *shaper) definition(name string) (*shape, error) {
 	if !ok {
 		made.check = s.value.LookupPath(cue.MakePath(cue.Def(name)))
 		made.want, _ = attribute(def, "want")
-		return made, made.check.Err()
+		return made, errors.Join(made.check.Err(), s.alternative(made, def.Value))
 	}
 	return made, s.structure(made, lit)
+}
+
+// alternative finds the struct that a leaf may be instead.
+func (s *shaper) alternative(made *shape, e ast.Expr) (err error) {
+	either, ok := e.(*ast.BinaryExpr)
+	if !ok {
+		return nil
+	}
+	if name, ok := either.Y.(*ast.Ident); ok && strings.HasPrefix(name.Name, "#") {
+		made.other, err = s.definition(name.Name)
+	}
+	return err
 }
 
 func (s *shaper) structure(made *shape, lit *ast.StructLit) error {

@@ -39,6 +39,31 @@ type Cluster struct {
 	Auth     Auth
 	// Proxies are those that serve this cluster, sorted by name.
 	Proxies []Proxy `json:",omitempty"`
+	// DependsOn names the clusters that must be in order before this one is
+	// changed unasked, sorted.
+	DependsOn []string `json:",omitempty"`
+	// Maintenance says when it may be changed unasked.
+	Maintenance Maintenance `json:",omitzero"`
+}
+
+// Maintenance says when a cluster may be changed with nobody looking. The zero
+// value means always; package reconcile/window decides.
+type Maintenance struct {
+	// Allow are the windows to which changes are kept; empty means any time.
+	Allow []Window `json:",omitempty"`
+	// Deny are the windows without changes; they win over Allow.
+	Deny []Window `json:",omitempty"`
+}
+
+// Window is a time that comes again and again.
+type Window struct {
+	// Cron says when it begins, in five fields. It begins at least once in ten
+	// years.
+	Cron string
+	// For is how long it is: from 1 ms to 168 h.
+	For time.Duration
+	// Zone is the name of an IANA time zone, in which Cron is meant.
+	Zone string
 }
 
 // Redis is the data side of a cluster.

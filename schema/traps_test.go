@@ -75,7 +75,7 @@ func shapeErrors(t *testing.T, content []byte) bool {
 		switch p.Code {
 		case CodeUnknown, CodeValue, CodeMissing, CodeIncomplete, CodeName, CodeEvaluate, CodeSecret:
 			return true
-		case CodeDuration, CodeVersion, CodeAddress, CodeSize:
+		case CodeDuration, CodeVersion, CodeAddress, CodeSize, CodeCron, CodeZone:
 			if strings.HasPrefix(p.Message, "want ") {
 				return true
 			}

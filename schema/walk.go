@@ -65,11 +65,13 @@ func (w *walker) walk(v cue.Value, s *shape, path string) any {
 		return w.structure(v, s, path)
 	case s.item != nil:
 		return w.list(v, s, path)
+	case s.other != nil && v.IncompleteKind() == cue.StructKind:
+		return w.walk(v, s.other, path)
 	}
 	return w.leaf(v, s, path)
 }
 
-// list returns the elements that fit.
+// list returns the elements, nil for those that do not fit.
 func (w *walker) list(v cue.Value, s *shape, path string) any {
 	v, _ = v.Default()
 	elements, err := v.List()
@@ -83,9 +85,9 @@ func (w *walker) list(v cue.Value, s *shape, path string) any {
 	}
 	found := []any{}
 	for elements.Next() {
-		if got := w.walk(elements.Value(), s.item, path); got != nil {
-			found = append(found, got)
-		}
+		at := element(path, len(found))
+		w.index.compute(at, elements.Value())
+		found = append(found, w.walk(elements.Value(), s.item, at))
 	}
 	return found
 }
@@ -221,6 +223,10 @@ func codeOf(s *shape) Code {
 		return CodeSize
 	case "#Version":
 		return CodeVersion
+	case "#Cron":
+		return CodeCron
+	case "#Zone":
+		return CodeZone
 	case "#Address":
 		return CodeAddress
 	case "#Name":

@@ -11,7 +11,7 @@ import (
 var layers = [][]string{
 	{"schema", "internal/"},
 	{"reconcile"},
-	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source"},
+	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source", "reconcile/window"},
 	{"runtime/proxy/follow", "runtime/proxy/command", "runtime/controller/ledger"},
 	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/hook", "runtime/controller/notify"},
 	{"runtime/"},
@@ -23,6 +23,7 @@ var homes = map[string][]string{
 	"cuelang.org/go":             {"schema"},
 	"github.com/go-git/go-git":   {"reconcile/source"},
 	"github.com/hiddeco/sshsig":  {"reconcile/source"},
+	"github.com/netresearch":     {"schema", "reconcile/window"},
 	"github.com/prometheus":      {"runtime/", "cmd/rsm"},
 	"github.com/redis/go-redis":  {"reconcile/observe", "reconcile/execute", "runtime/worker", "runtime/registry", "runtime/clients"},
 	"github.com/shirou/gopsutil": {"runtime/agent"},
