@@ -84,7 +84,22 @@ func (l *Ledger) Events(each func(Event) error) error {
 // Follow calls each for every event from now on, until ctx ends. It returns nil
 // then.
 func (l *Ledger) Follow(ctx context.Context, each func(Event) error) error {
-	at := l.size()
+	return l.follow(ctx, l.size(), each)
+}
+
+// Tail is Events, and then Follow, without a gap between the two.
+func (l *Ledger) Tail(ctx context.Context, each func(Event) error) error {
+	if _, err := l.events(eventsBefore, 0, each); err != nil {
+		return err
+	}
+	at, err := l.events(eventsNow, 0, each)
+	if err != nil {
+		return err
+	}
+	return l.follow(ctx, at, each)
+}
+
+func (l *Ledger) follow(ctx context.Context, at int64, each func(Event) error) error {
 	tick := time.NewTicker(lookTime)
 	defer tick.Stop()
 	for {

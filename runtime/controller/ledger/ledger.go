@@ -8,6 +8,7 @@
 //	attempts/000042.json every attempt with its plan and its report
 //	specs/<tree>.json    the specs that were applied, without secrets
 //	events.jsonl         what happened; events.1.jsonl is the part before
+//	serve.json           the service that runs, see ServeRecord
 //	lock                 held while one of them is written
 //
 // Files are 0600 and replaced as a whole: a reader never sees half of one.
