@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rsm/reconcile"
+	"rsm/runtime/controller/lease"
 	"rsm/runtime/controller/ledger"
 	"rsm/schema"
 )
