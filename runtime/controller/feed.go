@@ -130,10 +130,10 @@ func (f *feed) accept(ctx context.Context, rev source.Revision) bool {
 	f.mu.Lock()
 	f.accepted, f.newest, f.refused = next, rev.Commit, ""
 	f.mu.Unlock()
-	f.tell(ledger.Event{Type: "commit.new", Commit: rev.Commit, Message: fmt.Sprintf("%s by %s", rev.Subject, rev.Author)})
 	f.reached(func(s *ledger.Source) {
 		s.Head, s.Subject, s.Author, s.Accepted, s.Refused = rev.Commit, rev.Subject, rev.Author, rev.Commit, ""
 	})
+	f.tell(ledger.Event{Type: "commit.new", Commit: rev.Commit, Message: fmt.Sprintf("%s by %s", rev.Subject, rev.Author)})
 	return true
 }
 
@@ -171,6 +171,7 @@ func (f *feed) evaluate(ctx context.Context, rev source.Revision) (*schema.Spec,
 
 // away is for a source that cannot be read. What is in force stays so.
 func (f *feed) away(err error) {
+	var e ledger.Event
 	f.record(func(s *ledger.Source) bool {
 		if s.Error == err.Error() {
 			return false
@@ -180,18 +181,20 @@ func (f *feed) away(err error) {
 			since = "reached last at " + s.Reached.UTC().Format(time.RFC3339)
 		}
 		s.Error = err.Error()
-		f.tell(ledger.Event{Level: "warning", Type: "source.stale", Message: fmt.Sprintf("%v (%s); what was applied last stays in force", err, since)})
+		e = ledger.Event{Level: "warning", Type: "source.stale", Message: fmt.Sprintf("%v (%s); what was applied last stays in force", err, since)}
 		return true
 	})
+	if e.Type != "" {
+		f.tell(e)
+	}
 }
 
 // reached is for a source that answered; change is what that brought, or nil.
 func (f *feed) reached(change func(*ledger.Source)) {
+	back := false
 	f.record(func(s *ledger.Source) bool {
-		if s.Error != "" {
-			f.tell(ledger.Event{Type: "source.back", Message: "the source answers again"})
-		}
-		if change == nil && s.Error == "" && f.Now().Sub(f.told) < ledgerTime {
+		back = s.Error != ""
+		if change == nil && !back && f.Now().Sub(f.told) < ledgerTime {
 			return false
 		}
 		f.told = f.Now()
@@ -201,11 +204,14 @@ func (f *feed) reached(change func(*ledger.Source)) {
 		}
 		return true
 	})
+	if back {
+		f.tell(ledger.Event{Type: "source.back", Message: "the source answers again"})
+	}
 }
 
 // record changes the source in the ledger, if change says so.
 func (f *feed) record(change func(*ledger.Source) bool) {
-	var same = errors.New("nothing to write")
+	same := errors.New("nothing to write")
 	err := f.Ledger.Update(func(c *ledger.Control) error {
 		if !change(&c.Source) {
 			return same
