@@ -164,18 +164,6 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-// The admin listener speaks no Redis and the data port no HTTP.
-func TestAdminIsNotTheDataPort(t *testing.T) {
-	t.Parallel()
-	w := watch(t, nil)
-	if _, body, err := get(schema.Addr(mainAddr(w.role)), "/metrics", adminToken); err == nil {
-		t.Errorf("the data port answers HTTP: %s", body)
-	}
-	if _, err := redistest.Do(string(w.role.Proxy.Admin), "PING"); err == nil {
-		t.Error("the admin port answers PING")
-	}
-}
-
 func TestReady(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t, "cache", 2, 3)

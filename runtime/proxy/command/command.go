@@ -33,6 +33,10 @@ const (
 	Script
 	// Wait is WAIT and WAITAOF: they ask about the writes of their connection.
 	Wait
+	// Browser is what a browser says that was made to connect, and no client of
+	// Redis: POST and Host:. A server closes the connection, lest it takes the rest
+	// of an HTTP request for commands.
+	Browser
 )
 
 // Command is what is known of one command. Values are shared and never changed.

@@ -33,12 +33,11 @@ var kinds = map[string]Kind{
 	"wait":    Wait,
 	"waitaof": Wait,
 
-	// SHUTDOWN waits for replicas and answers only when it fails. The other two are
-	// how a browser is noticed: the server closes the connection. Redis 6 has
-	// them in its table, as reads.
+	// SHUTDOWN waits for replicas and answers only when it fails.
 	"shutdown": Blocking,
-	"host:":    Blocking,
-	"post":     Blocking,
+	// Redis 6 has them in its table, as reads, later ones have not.
+	"host:": Browser,
+	"post":  Browser,
 
 	// Redis 5 tells of none that it blocks.
 	"blpop":      Blocking,

@@ -41,6 +41,12 @@ func Parse(reply any) (*Table, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("parse command table: it is empty")
 	}
+	for name, kind := range kinds {
+		if kind == Browser && !slices.ContainsFunc(entries, func(e entry) bool { return e.name == name }) {
+			entries = append(entries, entry{name: name})
+		}
+	}
+	sortByName(entries)
 	return build(entries), nil
 }
 

@@ -7,6 +7,12 @@ import (
 
 // slow is the way of every request that is not plain, or whose lane is not known.
 func (l *loop) slow(c *client, cmd *command.Command, raw []byte) bool {
+	if cmd.Kind == command.Browser {
+		l.log.Warn("a client speaks HTTP and is cut", "from", c.addr)
+		l.stats.denied++
+		l.drop(c)
+		return false
+	}
 	if len(c.out)-c.off > maxOutput {
 		c.wait = waitReader
 		return false

@@ -108,10 +108,17 @@ func (l *loop) refuseAll(c *client) {
 // refuse answers one request that found no master. It reports whether the request
 // would have ended a transaction.
 func (l *loop) refuse(c *client, request []byte, text string) (ends bool) {
-	if r, err := frame.Next(request); err == nil && !r.Inline {
-		switch l.table.Lookup(r.Name).Kind {
+	r, err := frame.Next(request)
+	name := r.Name
+	if args, _ := frame.SplitInline(request); r.Inline && len(args) > 0 {
+		name = args[0]
+	}
+	if err == nil {
+		switch l.table.Lookup(name).Kind {
 		case command.Quit:
 			text, c.closing = "+OK", true
+		case command.Browser:
+			c.closing = true
 		case command.Exec, command.Discard, command.Reset:
 			ends = true
 		}
