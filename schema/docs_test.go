@@ -80,6 +80,12 @@ func reference() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	fields, err := tables(syntax)
+	return introduction + fields + "\n" + directiveTable() + codeTable(), err
+}
+
+// tables renders the definitions of a file.
+func tables(syntax *ast.File) (string, error) {
 	var structs, leaves strings.Builder
 	for _, decl := range syntax.Decls {
 		def, ok := decl.(*ast.Field)
@@ -99,11 +105,8 @@ func reference() (string, error) {
 			return "", err
 		}
 	}
-	var all strings.Builder
-	all.WriteString(introduction + "## Fields\n\n" + structs.String())
-	all.WriteString("## Values\n\n| value | means | written as |\n| --- | --- | --- |\n" + leaves.String())
-	all.WriteString("\n" + directiveTable() + codeTable())
-	return all.String(), nil
+	return "## Fields\n\n" + structs.String() +
+		"## Values\n\n| value | means | written as |\n| --- | --- | --- |\n" + leaves.String(), nil
 }
 
 func fieldTable(b *strings.Builder, def *ast.Field) error {

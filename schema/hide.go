@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,8 +13,11 @@ import (
 // aroundSecret tells whether a path is where a secret may have been written by
 // mistake.
 func aroundSecret(path string) bool {
-	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.")
+	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.") || serviceSecret.MatchString(path)
 }
+
+// serviceSecret are the places of secrets in the configuration of a service.
+var serviceSecret = regexp.MustCompile(`^(token|webhook\.secrets|source\.auth|source\.git|notify\[[0-9]+\]\.(url|secret|token))([.[]|$)`)
 
 // literalSecret refuses a secret that is written down.
 func (w *walker) literalSecret(v cue.Value, path string) {

@@ -25,10 +25,12 @@ func Load(ctx context.Context, path string, limits Limits) (*Spec, Problems) {
 	return l.load(ctx, request{Path: path})
 }
 
-// loader makes one Spec.
+// loader makes one Spec, or one Service.
 type loader struct {
 	limits Limits
 	files  *files
+	// service, if set, is what is read instead of a spec.
+	service *Service
 	// parsed, if set, is called when the evaluation is about to start, with the
 	// place that would be to blame if it does not end.
 	parsed func(Problem)
@@ -36,6 +38,9 @@ type loader struct {
 
 func (l *loader) load(ctx context.Context, ask request) (spec *Spec, problems Problems) {
 	l.files = ask.files()
+	if l.service != nil {
+		l.files.hint = "docs/service.md tells what belongs in it"
+	}
 	if problem := l.files.open(l.limits); problem != nil {
 		return nil, l.finish(Problems{*problem}, nil)
 	}
@@ -94,7 +99,7 @@ func (l *loader) evaluate(ctx context.Context, b *builder, parsed []*ast.File, s
 	if !ok {
 		return nil, b.problems
 	}
-	shape, err := shapes(cc)
+	shape, err := l.shape(cc)
 	if err != nil {
 		return nil, Problems{{Code: CodeCrash, Message: err.Error()}}
 	}
@@ -102,11 +107,23 @@ func (l *loader) evaluate(ctx context.Context, b *builder, parsed []*ast.File, s
 	w.secrets = secrets
 	d := &decoder{walker: w, dir: l.files.base(), spec: &Spec{Positions: map[string]string{}}}
 	root, _ := w.walk(value, shape, "").(map[string]any)
-	d.decode(root)
+	if l.service != nil {
+		d.decodeService(l.service, root)
+	} else {
+		d.decode(root)
+	}
 	l.rest(value, d)
 	d.spec.Positions = positions(b.index)
 	d.spec.Digest = l.files.digest()
 	return d.spec, append(b.problems, w.problems...)
+}
+
+// shape is that of what is read.
+func (l *loader) shape(cc *cue.Context) (*shape, error) {
+	if l.service != nil {
+		return shapes(cc, "#Service", schemaSyntax, serviceSyntax)
+	}
+	return shapes(cc, "#Spec", schemaSyntax)
 }
 
 // rest reports errors in what the shapes do not look at: hidden fields,

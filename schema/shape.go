@@ -10,12 +10,16 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 )
 
 //go:embed schema.cue
 var source []byte
+
+//go:embed service.cue
+var serviceSource []byte
 
 // Source returns the CUE schema, as `rsm init` writes it under cue.mod.
 func Source() []byte { return append([]byte(nil), source...) }
@@ -24,6 +28,15 @@ func Source() []byte { return append([]byte(nil), source...) }
 // place, so that a tree belongs to one evaluation.
 func schemaSyntax() (*ast.File, error) {
 	f, err := parser.ParseFile(importPath+"/schema.cue", source, parser.ParseComments)
+	if err != nil {
+		return nil, fmt.Errorf("parse schema: %w", err)
+	}
+	return f, nil
+}
+
+// serviceSyntax is schemaSyntax for what belongs to a service.
+func serviceSyntax() (*ast.File, error) {
+	f, err := parser.ParseFile(importPath+"/service.cue", serviceSource, parser.ParseComments)
 	if err != nil {
 		return nil, fmt.Errorf("parse schema: %w", err)
 	}
@@ -87,27 +100,41 @@ type shaper struct {
 	made        map[string]*shape
 }
 
-// shapes returns the shape of #Spec.
-func shapes(ctx *cue.Context) (*shape, error) {
-	syntax, err := schemaSyntax()
-	if err != nil {
-		return nil, err
-	}
+// shapes returns the shape of a definition in files of one package.
+func shapes(ctx *cue.Context, root string, files ...func() (*ast.File, error)) (*shape, error) {
 	s := &shaper{definitions: map[string]*ast.Field{}, made: map[string]*shape{}}
+	inst := build.NewContext().NewInstance("", nil)
+	for _, file := range files {
+		syntax, err := file()
+		if err != nil {
+			return nil, err
+		}
+		if err := s.add(syntax); err != nil {
+			return nil, err
+		}
+		if err := inst.AddSyntax(syntax); err != nil {
+			return nil, fmt.Errorf("build schema: %w", err)
+		}
+	}
+	s.value = ctx.BuildInstance(inst)
+	if err := s.value.Err(); err != nil {
+		return nil, fmt.Errorf("build schema: %w", err)
+	}
+	return s.definition(root)
+}
+
+// add remembers the definitions of a file.
+func (s *shaper) add(syntax *ast.File) error {
 	for _, decl := range syntax.Decls {
 		if f, ok := decl.(*ast.Field); ok {
 			name, _, err := ast.LabelName(f.Label)
 			if err != nil {
-				return nil, fmt.Errorf("read schema: %w", err)
+				return fmt.Errorf("read schema: %w", err)
 			}
 			s.definitions[name] = f
 		}
 	}
-	s.value = ctx.BuildFile(syntax)
-	if err := s.value.Err(); err != nil {
-		return nil, fmt.Errorf("build schema: %w", err)
-	}
-	return s.definition("#Spec")
+	return nil
 }
 
 func (s *shaper) definition(name string) (*shape, error) {
@@ -132,7 +159,7 @@ func (s *shaper) definition(name string) (*shape, error) {
 // alternative finds the struct that a leaf may be instead.
 func (s *shaper) alternative(made *shape, e ast.Expr) (err error) {
 	either, ok := e.(*ast.BinaryExpr)
-	if !ok {
+	if !ok || either.Op != token.OR {
 		return nil
 	}
 	if name, ok := either.Y.(*ast.Ident); ok && strings.HasPrefix(name.Name, "#") {

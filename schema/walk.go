@@ -184,7 +184,7 @@ func (w *walker) unknown(v cue.Value, s *shape, path, name string) (meant string
 		p.Hint = "did you mean " + guess + "?"
 	case w.places[name] != "":
 		p.Hint = name + " belongs at " + w.places[name]
-	case s.name == "#Spec":
+	case s.name == "#Spec", s.name == "#Service":
 		p.Hint = "a helper needs a hidden name such as _" + name
 	default:
 		p.Hint = "known fields: " + strings.Join(s.names(), ", ")
