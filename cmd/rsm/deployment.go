@@ -65,16 +65,22 @@ func openDeployment(c *cli.Context, con *console, path string) (*deployment, err
 	if d.spec, err = loadSpec(c.Context, con, path); err != nil {
 		return nil, err
 	}
-	d.clusters = d.spec.Clusters
 	d.tellOrphans()
-	if name := c.String("cluster"); name != "" {
-		cluster := d.spec.Cluster(name)
-		if cluster == nil {
-			return nil, usage("there is no cluster %q in %s; it has %s", name, path, strings.Join(clusterNames(d.spec), ", "))
-		}
-		d.clusters = []*schema.Cluster{cluster}
+	return d, d.choose(c.String("cluster"), path)
+}
+
+// choose takes one cluster of the spec, or all when no name is given.
+func (d *deployment) choose(name, where string) error {
+	d.clusters = d.spec.Clusters
+	if name == "" {
+		return nil
 	}
-	return d, nil
+	cluster := d.spec.Cluster(name)
+	if cluster == nil {
+		return usage("there is no cluster %q in %s; it has %s", name, where, strings.Join(clusterNames(d.spec), ", "))
+	}
+	d.clusters = []*schema.Cluster{cluster}
+	return nil
 }
 
 func newDeployment(con *console, stateDir string, allow reconcile.Allow) *deployment {

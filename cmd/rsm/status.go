@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rsm/reconcile"
+	"rsm/runtime/controller/ledger"
 	"rsm/schema"
 )
 
@@ -23,11 +24,7 @@ func statusCommand(con *console) *cli.Command {
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "time between two looks, with --watch"},
 		},
 		Action: func(c *cli.Context) error {
-			path, err := onePath(c)
-			if err != nil {
-				return err
-			}
-			d, err := openDeployment(c, con, path)
+			d, err := openStatus(c, con)
 			if err != nil {
 				return err
 			}
@@ -37,6 +34,37 @@ func statusCommand(con *console) *cli.Command {
 			return watchStatus(c, d)
 		},
 	}
+}
+
+// openStatus is openDeployment, or what rsm serve keeps up when no PATH is given
+// and there is no spec here.
+func openStatus(c *cli.Context, con *console) (*deployment, error) {
+	book, err := openLedger(c)
+	if err != nil {
+		return nil, err
+	}
+	control, err := book.Read()
+	if err != nil {
+		return nil, err
+	}
+	if !inForce(c.NArg(), control) {
+		path, err := onePath(c)
+		if err != nil {
+			return nil, err
+		}
+		return openDeployment(c, con, path)
+	}
+	spec, err := specInForce(book, control)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := stateDir(c.String("state-dir"))
+	if err != nil {
+		return nil, err
+	}
+	d := newDeployment(con, dir, nil)
+	d.spec = spec
+	return d, d.choose(c.String("cluster"), "the service's clusters")
 }
 
 // watchStatus shows the status until it is interrupted.
@@ -60,12 +88,18 @@ func watchStatus(c *cli.Context, d *deployment) error {
 }
 
 func (d *deployment) showStatus(ctx context.Context, asJSON bool) error {
+	control, err := ledger.Open(ledgerDir(d.host.Dir), nil).Read()
+	if err != nil {
+		return err
+	}
 	var list []*clusterStatus
 	for _, o := range d.observeAll(ctx) {
 		if o.err != nil {
 			return o.err
 		}
-		list = append(list, newStatus(o.cluster, o.state))
+		s := newStatus(o.cluster, o.state)
+		s.Commit = newCommitStatus(control, s.Name, time.Now())
+		list = append(list, s)
 	}
 	if asJSON {
 		return writeJSON(d.con.out, struct {
@@ -87,7 +121,9 @@ func (d *deployment) showStatus(ctx context.Context, asJSON bool) error {
 type clusterStatus struct {
 	Name string `json:"name"`
 	// Health is in sync, drifted, held, or no master.
-	Health    string              `json:"health"`
+	Health string `json:"health"`
+	// Commit is nil where rsm serve does not work.
+	Commit    *commitStatus       `json:"commit,omitempty"`
 	Authority *authorityStatus    `json:"authority"`
 	Redis     []redisStatus       `json:"redis"`
 	Sentinels []sentinelStatus    `json:"sentinels"`

@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"rsm/reconcile"
 )
@@ -18,6 +19,7 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 	if a := s.Authority; a != nil {
 		fmt.Fprintf(w, "  master %s at %s, epoch %d, named by %d of %d sentinels\n", a.Node, a.Address, a.Epoch, a.Votes, s.Quorum.Total)
 	}
+	writeCommit(w, paint, s.Commit, time.Now())
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "  REDIS\tADDRESS\tROLE\tLINK\tLAG\tKEYS\tOFFSET\tVERSION\tPID")
 	for _, r := range s.Redis {
