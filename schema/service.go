@@ -109,8 +109,8 @@ func LoadService(ctx context.Context, path string) (*Service, Problems) {
 // Events are the types of events that Notify may name.
 func Events() []string {
 	return []string{
-		"apply.done", "apply.failed", "apply.start", "commit.new", "commit.refused", "commit.unverified", "drift", "healed", "held",
-		"in-sync", "lease.lost", "lease.won", "pinned", "resumed", "service.end", "service.start", "source.back", "source.stale",
-		"suspended", "unpinned", "window.closed",
+		"apply.done", "apply.failed", "apply.start", "apply.stopped", "cluster.left", "commit.new", "commit.refused", "commit.unverified",
+		"drift", "error", "healed", "held", "in-sync", "lease.lost", "lease.won", "pinned", "resumed", "service.end", "service.start",
+		"source.back", "source.stale", "suspended", "unpinned", "waiting",
 	}
 }

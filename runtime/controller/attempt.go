@@ -39,7 +39,8 @@ func (w *worker) work(ctx context.Context, j job) (time.Duration, error) {
 	case len(j.plan.Steps) == 0 && w.attempt == nil && !j.plan.Waiting():
 		w.settle(j, 0) // nothing to do, and nothing to remember but the commit
 		return w.Interval, nil
-	case len(j.plan.Steps) == 0 && w.attempt == nil && !fresh:
+	case w.attempt == nil && !fresh && (len(j.plan.Steps) == 0 || !w.Heal):
+		w.settle(j, 0)
 		return w.Interval, nil // it passes, or does not
 	}
 	if w.attempt == nil {

@@ -52,6 +52,8 @@ type Config struct {
 	Poll, Interval time.Duration
 	// Budget is how many disruptive steps may be done in an interval; 0 means any.
 	Budget int
+	// Heal repairs drift from the commit in force; without it drift is only told.
+	Heal bool
 	// Window says whether changes may be made now, and if not why; nil means always.
 	Window func(*schema.Cluster, time.Time) (closed string)
 	// Tell hears every event; nil means that only the ledger does.

@@ -185,7 +185,7 @@ func (w *worker) see(ch choice, plan *reconcile.Plan) {
 		w.once("drift", ledger.Event{Type: "in-sync", Commit: ch.commit, Message: "in sync, " + plan.Leader})
 	case len(plan.Steps) == 0:
 		w.once("drift", ledger.Event{Level: "warning", Type: "held", Commit: ch.commit, Message: remainder(plan)})
-	case ch.look:
+	case ch.look || !w.Heal:
 		w.once("drift", ledger.Event{Level: "warning", Type: "drift", Commit: ch.commit, Message: remainder(plan)})
 	}
 }
