@@ -97,7 +97,9 @@ func newApp(con *console) *cli.App {
 		},
 		Commands: []*cli.Command{
 			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con),
-			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
+			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con),
+			historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con),
+			versionCommand(con), completionCommand(con), evaluateCommand(con),
 		},
 	}
 	for _, command := range app.Commands {
