@@ -18,6 +18,7 @@ type pinState struct {
 	ending       bool // EXEC or DISCARD is on its way
 	subs         subscriptions
 	sticky       bool    // for as long as the client stays
+	strange      bool    // nobody knows what: it is reset before others get it
 	raw          bool    // replies cannot be counted any more
 	unread       bool    // nor can requests
 	renamed      *string // by the transaction
@@ -140,6 +141,8 @@ func (l *loop) pinnedEntry(c *client, b *backend, cmd *command.Command, raw []by
 		*e = entry{c: c, cmd: cmd, at: l.ns, n: 1, size: len(raw)}
 	}
 	switch cmd.Kind {
+	case command.Blocking:
+		c.state.strange = c.state.strange || !cmd.Read && !cmd.Write
 	case command.Subscribe, command.Unsubscribe:
 		e.words = len(frame.Args(raw)) - 1
 	case command.Auth, command.Hello, command.Select:
@@ -231,44 +234,6 @@ func (l *loop) own(b *backend, f fate, then func(*loop, *backend, []byte), args 
 	*e = entry{at: l.ns, n: 1, size: len(b.out) - size, fate: f, then: then}
 	l.outgone++
 	l.dirt(b)
-}
-
-// unpin gives a client's backend back, as soon as the server keeps nothing for it.
-func (l *loop) unpin(c *client) {
-	if !c.state.multi {
-		c.transaction = nil
-	}
-	b := c.pin
-	if !c.state.clean() || c.stream != nil {
-		if b.server.deposed {
-			l.losePin(c)
-		}
-		return
-	}
-	c.pin, c.lane, b.owner = nil, nil, nil
-	l.giveBack(b)
-}
-
-// abandon takes a backend from a client that has left it in any state.
-func (l *loop) abandon(b *backend) {
-	dirty, raw := !b.owner.state.clean(), b.owner.state.raw || b.owner.stream != nil
-	b.owner = nil
-	if raw || b.ring.count > 0 || b.gone || b.server.deposed {
-		l.shut(b)
-		return
-	}
-	if !dirty {
-		l.giveBack(b)
-		return
-	}
-	l.own(b, capture, func(l *loop, b *backend, reply []byte) {
-		if string(reply) != "+RESET\r\n" {
-			l.shut(b)
-			return
-		}
-		b.ident, b.name = nil, ""
-		l.giveBack(b)
-	}, "RESET")
 }
 
 func nullOf(c *client) string {
