@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -69,6 +70,9 @@ func check(t *testing.T, err error) {
 	}
 }
 
+// oneRun guards the help flag, of which cli has one for all apps.
+var oneRun sync.Mutex
+
 // rsm runs a command in this process, without a terminal.
 func rsm(state, line string) (code int, out string) {
 	args := strings.Split("rsm "+line, " ")
@@ -77,6 +81,8 @@ func rsm(state, line string) (code int, out string) {
 	}
 	var text bytes.Buffer
 	args = append(args, "--state-dir", state)
+	oneRun.Lock()
+	defer oneRun.Unlock()
 	return run(args, strings.NewReader(""), &text, &text), text.String()
 }
 
