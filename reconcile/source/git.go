@@ -3,8 +3,16 @@ package source
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path"
+	"sync"
 	"time"
 
+	"github.com/go-git/go-git/v5"
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"rsm/internal/supervise"
 	"rsm/schema"
 )
 
@@ -15,7 +23,7 @@ var (
 	ErrNoBranch = errors.New("no such branch")
 	// ErrNotFound: there is no such repository, or it hides from who may not see it.
 	ErrNotFound = errors.New("no such repository")
-	// ErrAuth: the repository refused who asks.
+	// ErrAuth: one side did not accept the other.
 	ErrAuth = errors.New("access refused")
 	// ErrRewritten: the branch does not lead on from the last commit.
 	ErrRewritten = errors.New("history was rewritten")
@@ -51,13 +59,14 @@ type Config struct {
 	Trust Trust
 	// FastForwardOnly refuses a branch that does not lead on from the last commit.
 	FastForwardOnly bool
-	// Timeout is for one question to the remote; 0 means 10 s, and 2 min for a fetch.
+	// Timeout is for one question to the remote; 0 means 10 s. A fetch has twelve
+	// times as long.
 	Timeout time.Duration
 }
 
 // Auth tells how to prove to the remote who asks. Secrets are read at each use.
 type Auth struct {
-	// Username goes with Token; "" means "git".
+	// Username goes with Token, and to ssh; "" means that of the URL, else "git".
 	Username string
 	// Token is a password or access token, for https.
 	Token *schema.Secret
@@ -72,41 +81,176 @@ type Auth struct {
 	CAFile string
 }
 
-// Modes of Trust.
-const (
-	TrustNone  = ""
-	TrustHead  = "head"  // the branch's commit must be signed
-	TrustRange = "range" // and every commit since the last one
-)
-
-// Trust tells whose signatures count.
-type Trust struct {
-	Mode string
-	// PGPKeyrings are paths of armored public keys.
-	PGPKeyrings []string
-	// SSHAllowedSigners is the path of a file as ssh-keygen(1) describes it.
-	SSHAllowedSigners string
+// Git reads a spec from a branch of a git repository. It may be used by several
+// goroutines.
+type Git struct {
+	config Config
+	remote remote
+	trust  *trust
+	cache  *cache
+	lock   *supervise.Lock
+	// Each holds one token while its question is on its way.
+	polls, fetches chan struct{}
+	// reads keeps the cache in its place while somebody reads from it.
+	reads sync.RWMutex
 }
 
-// Git reads a spec from a branch of a git repository.
-type Git struct{}
+// remote is where the branch is.
+type remote interface {
+	// tip returns the commit of the branch.
+	tip(ctx context.Context) (plumbing.Hash, error)
+	// fetch brings it, and all that it is made of, into a repository.
+	fetch(ctx context.Context, into *git.Repository) (plumbing.Hash, error)
+}
 
-// NewGit opens the cache. It does not ask the remote.
-func NewGit(Config) (*Git, error) { return nil, errors.ErrUnsupported }
+// NewGit opens the cache. It does not ask the remote. Files of keys are read,
+// to tell at once when they are bad.
+func NewGit(config Config) (*Git, error) {
+	if config.Timeout == 0 {
+		config.Timeout = 10 * time.Second
+	}
+	config.Path = path.Clean("./" + path.Clean("/"+config.Path))
+	if err := plumbing.NewBranchReferenceName(config.Branch).Validate(); config.Branch == "" || err != nil {
+		return nil, fmt.Errorf("open source: %q is no name of a branch", config.Branch)
+	}
+	from, err := newRemote(config)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	trust, err := newTrust(config.Trust)
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	if err := os.MkdirAll(config.Cache, 0o700); err != nil {
+		return nil, fmt.Errorf("open source: make cache: %w", err)
+	}
+	once, cancel := context.WithCancel(context.Background())
+	cancel() // somebody else may hold it for days: do not wait
+	cache := &cache{dir: config.Cache}
+	lock, err := supervise.Acquire(once, cache.path("lock"), "the git source "+config.Cache, time.Now())
+	if err != nil {
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	if err := cache.recover(); err != nil {
+		_ = lock.Release()
+		return nil, fmt.Errorf("open source: %w", err)
+	}
+	return &Git{
+		config: config, remote: from, trust: trust, cache: cache, lock: lock,
+		polls: make(chan struct{}, 1), fetches: make(chan struct{}, 1),
+	}, nil
+}
 
 // Poll asks the remote for the branch's commit, and nothing more.
-func (g *Git) Poll(context.Context) (commit string, err error) { return "", errors.ErrUnsupported }
-
-// Fetch brings the branch's commit into the cache and checks what is asked for.
-func (g *Git) Fetch(_ context.Context, last string) (Revision, error) {
-	return Revision{}, errors.ErrUnsupported
+func (g *Git) Poll(ctx context.Context) (commit string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, g.config.Timeout)
+	defer cancel()
+	tip, err := within(ctx, g.polls, g.remote.tip)
+	if err != nil {
+		return "", fmt.Errorf("poll: %w", err)
+	}
+	return tip.String(), nil
 }
 
-// Revision reads a commit from the cache.
-func (g *Git) Revision(commit string) (Revision, error) { return Revision{}, errors.ErrUnsupported }
+// Fetch brings the branch's commit into the cache and checks what is asked for:
+// that it leads on from last, the signatures since last, and that the spec can
+// be read from it. last is a commit that was fetched before, or "" for none; it
+// stays readable. After ErrRewritten, ErrUnverified and ErrRefused the Revision
+// is that of the commit they are about; after other errors it is empty.
+func (g *Git) Fetch(ctx context.Context, last string) (Revision, error) {
+	ctx, cancel := context.WithTimeout(ctx, 12*g.config.Timeout)
+	defer cancel()
+	got, err := within(ctx, g.fetches, func(ctx context.Context) (verdict, error) {
+		return g.fetch(ctx, plumbing.NewHash(last))
+	})
+	if err == nil {
+		err = got.err
+	}
+	if err != nil {
+		return got.revision, fmt.Errorf("fetch: %w", err)
+	}
+	return got.revision, nil
+}
 
-// Tree reads the spec of a commit from the cache.
-func (g *Git) Tree(commit string) (schema.Tree, error) { return schema.Tree{}, errors.ErrUnsupported }
+// Revision reads a commit from the cache, without asking the remote. Signer is
+// "" when the commit alone is not trusted.
+func (g *Git) Revision(commit string) (Revision, error) {
+	r, err := read(g, commit, func(c *checkout) (Revision, error) {
+		revision, err := c.revision()
+		if err == nil {
+			revision.Signer, _ = g.trust.signer(c.commit)
+		}
+		return revision, err
+	})
+	if err != nil {
+		return Revision{}, fmt.Errorf("read commit %s: %w", commit, err)
+	}
+	return r, nil
+}
+
+// Tree reads the spec of a commit from the cache, without asking the remote.
+func (g *Git) Tree(commit string) (schema.Tree, error) {
+	tree, err := read(g, commit, (*checkout).tree)
+	if err != nil {
+		return schema.Tree{}, fmt.Errorf("read spec of %s: %w", commit, err)
+	}
+	return tree, nil
+}
 
 // Close frees the cache.
-func (g *Git) Close() error { return nil }
+func (g *Git) Close() error { return g.lock.Release() }
+
+// read opens a commit of the cache for a question. Each has a repository of its
+// own, as those of go-git are not for several goroutines.
+func read[T any](g *Git, commit string, ask func(*checkout) (T, error)) (value T, err error) {
+	g.reads.RLock()
+	defer g.reads.RUnlock()
+	defer survive(&err)
+	var none T
+	repo, err := g.cache.open()
+	if err != nil {
+		return none, err
+	}
+	at, err := newCheckout(repo, plumbing.NewHash(commit), g.config.Path)
+	if err != nil {
+		return none, err
+	}
+	return ask(at)
+}
+
+// within asks a question that may not heed its context, as the handshake of ssh
+// does not. Such a question keeps its place in the slot, so that they do not pile up.
+func within[T any](ctx context.Context, slot chan struct{}, ask func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	select {
+	case slot <- struct{}{}:
+	case <-ctx.Done():
+		return none, fmt.Errorf("an earlier question has no answer yet: %w", context.Cause(ctx))
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		defer func() { <-slot }()
+		var got answer
+		defer func() { answers <- got }()
+		defer survive(&got.err)
+		got.value, got.err = ask(ctx)
+	}()
+	select {
+	case got := <-answers:
+		return got.value, got.err
+	case <-ctx.Done():
+		return none, fmt.Errorf("no answer: %w", context.Cause(ctx))
+	}
+}
+
+// survive turns a crash into an error: what is read was written by others, and
+// go-git has crashed on such things before.
+func survive(err *error) {
+	if crash := recover(); crash != nil {
+		*err = fmt.Errorf("crashed: %s", line(fmt.Sprint(crash), 200))
+	}
+}
