@@ -113,7 +113,7 @@ const hallSize = 1024
 
 // welcome does what has to be waited for before a client is served.
 func (p *Proxy) welcome(conn net.Conn, at settings, from string) {
-	_ = conn.SetDeadline(time.Now().Add(welcomeTime))
+	_ = conn.SetDeadline(time.Now().Add(at.patience))
 	if at.proxyProtocol {
 		real, err := readProxyHeader(conn)
 		if err != nil {

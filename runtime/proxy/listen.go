@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"syscall"
+	"time"
 
 	"rsm/schema"
 )
@@ -24,7 +25,8 @@ type door struct {
 type settings struct {
 	name          string
 	proxyProtocol bool
-	tls           *tls.Config // nil for plain
+	tls           *tls.Config   // nil for plain
+	patience      time.Duration // with a client that has not said who it is
 }
 
 func (d *door) close() { _ = d.Close() }
@@ -84,7 +86,7 @@ func (p *Proxy) openAll(wanted []schema.Listener) (next map[string]*door, fresh 
 	}()
 	plan := map[string]settings{}
 	for _, l := range wanted {
-		s := settings{name: l.Name, proxyProtocol: l.ProxyProtocol}
+		s := settings{name: l.Name, proxyProtocol: l.ProxyProtocol, patience: welcomeTime}
 		if s.tls, err = serverTLS(l.TLS); err != nil {
 			return nil, fresh, fmt.Errorf("listener %s: %w", l.Name, err)
 		}
