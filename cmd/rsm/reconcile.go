@@ -23,28 +23,43 @@ func reconcileCommand(con *console) *cli.Command {
 		ArgsUsage: "[PATH]",
 		Description: "Once: ends when the deployment is what the spec says, or when only held drift is left.\n" +
 			"With --watch: reads the spec and looks at the deployment again and again, and heals what differs.\n" +
-			"SIGHUP makes it look at once; SIGINT or SIGTERM ends it cleanly; the servers keep running.\n\n" + exitCodeHelp,
-		Flags: []cli.Flag{
+			"SIGHUP makes it look at once; SIGINT or SIGTERM ends it cleanly; the servers keep running.\n\n" +
+			"With --git the spec is that of a branch. With --watch, too, a push is the deployment, --webhook makes\n" +
+			"that a matter of moments, and rsm history tells what was done; rsm serve does the same from a file.\n\n" + exitCodeHelp,
+		Flags: append([]cli.Flag{
 			clusterFlag(), stateDirFlag(), allowFlag(), lockTimeoutFlag(),
 			&cli.BoolFlag{Name: "watch", Usage: "go on for ever"},
 			&cli.DurationFlag{Name: "interval", Value: 10 * time.Second, Usage: "time between two looks, with --watch"},
 			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time, without --watch"},
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON, without --watch"},
-		},
-		Action: func(c *cli.Context) error {
-			path, err := onePath(c)
-			if err != nil {
-				return err
-			}
-			if c.Bool("watch") {
-				if err := onceOnly(c); err != nil {
-					return err
-				}
-				return watch(c, con, path)
-			}
-			return reconcileOnce(c, con, path)
-		},
+			&cli.StringFlag{Name: "webhook", Usage: "listen at `ADDRESS` for webhooks, and for who watches the service, with --git and --watch"},
+			&cli.StringFlag{Name: "webhook-secret-file", Usage: "`FILE` with the secret of the webhook; or the variable " + envHookSecret},
+		}, gitFlags()...),
+		Action: func(c *cli.Context) error { return runReconcile(c, con) },
 	}
+}
+
+func runReconcile(c *cli.Context, con *console) error {
+	if c.Bool("watch") {
+		if err := onceOnly(c); err != nil {
+			return err
+		}
+	}
+	if c.String("git") != "" {
+		return reconcileGit(c, con)
+	}
+	path, err := onePath(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("watch") {
+		return watch(c, con, path)
+	}
+	d, err := openDeployment(c, con, path)
+	if err != nil {
+		return err
+	}
+	return d.reconcileOnce(c)
 }
 
 // onceOnly refuses to release for ever what a person must decide each time.
@@ -61,11 +76,7 @@ func onceOnly(c *cli.Context) error {
 	return nil
 }
 
-func reconcileOnce(c *cli.Context, con *console, path string) error {
-	d, err := openDeployment(c, con, path)
-	if err != nil {
-		return err
-	}
+func (d *deployment) reconcileOnce(c *cli.Context) error {
 	lock, err := d.lock(c)
 	if err != nil {
 		return err
@@ -73,7 +84,7 @@ func reconcileOnce(c *cli.Context, con *console, path string) error {
 	defer func() { _ = lock.Release() }()
 	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), fmt.Errorf("not done within --timeout %s", c.Duration("timeout")))
 	defer cancel()
-	bar := newProgress(con, len(d.clusters) > 1, false)
+	bar := newProgress(d.con, len(d.clusters) > 1, false)
 	reports := make([]*reconcile.Report, len(d.clusters))
 	var wg sync.WaitGroup
 	for i, cluster := range d.clusters {
@@ -86,7 +97,7 @@ func reconcileOnce(c *cli.Context, con *console, path string) error {
 			d.tellInvalid(report.Remaining)
 		}
 		if !c.Bool("json") {
-			printReport(con.out, report)
+			printReport(d.con.out, report)
 		}
 	}
 	return d.ended(c, reports)

@@ -50,6 +50,8 @@ import (
 //	mark, untouched NODE... nothing was changed between the two, by anybody
 //	nosecret TEXT           no output, log, record, plan or command line has the text
 //	load, loaded            write to the master meanwhile; every acknowledged write is still there
+//	repo FILE...            a bare repository repo.git, and a clone of it with these files
+//	push MESSAGE            commit all that changed in the clone, and push it
 //	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -58,6 +60,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "knock": cmdKnock, "knocked": cmdKnocked, "build": cmdBuild, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
+		"repo": cmdRepo, "push": cmdPush,
 	}
 }
 
