@@ -129,8 +129,11 @@ func (l *Lease) Run(ctx context.Context) error {
 			return nil // ctx ended
 		}
 		wait := pace
-		if v.calm {
+		switch {
+		case v.calm:
 			wait = l.options.TTL / 3
+		case !v.mine && v.leader != nil && v.leader.token == l.token: // as good as won
+			wait = answer / 4
 		}
 		select {
 		case <-ctx.Done():
@@ -142,10 +145,11 @@ func (l *Lease) Run(ctx context.Context) error {
 
 // Held asks the Sentinels, and returns nil if the lease is this service's at this
 // moment. Ask it before each step: a step that has begun is stopped by nobody. It
-// waits up to TTL/3 for what cannot be proven yet, for example when a Sentinel has
-// just come up. The error is a *LostError, or that of ctx.
+// waits for what cannot be proven yet, for example when a Sentinel has just come
+// up or does not answer: up to TTL/3, or 2 s if that is longer. The error is a
+// *LostError, or that of ctx.
 func (l *Lease) Held(ctx context.Context) error {
-	limit := l.options.Now().Add(l.options.TTL / 3)
+	limit := l.options.Now().Add(max(l.options.TTL/3, 4*settle))
 	for {
 		v, err := l.look(ctx)
 		switch {

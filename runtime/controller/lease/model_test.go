@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-var runs = flag.Int("runs", 3000, "how many random worlds TestModel looks at")
+var runs = flag.Int("runs", 1000, "how many random worlds TestModel looks at")
 
 // TestModel: in random worlds, where Sentinels crash, services freeze, packets
 // are late and networks part, no two services have a round at the same time that
@@ -51,6 +51,9 @@ type world struct {
 	services  []*modelService
 	parted    map[[2]int]bool // service, Sentinel
 	wild      bool            // things may still go wrong
+	tempo     int             // ms between two mishaps, at most
+	slow      int             // one of so many packets is slow
+	usual     int             // ms that a packet takes, at most
 	held      []span
 }
 
@@ -91,6 +94,7 @@ const (
 
 func newWorld(seed uint64) *world {
 	w := &world{Rand: rand.New(rand.NewPCG(seed, 1)), parted: map[[2]int]bool{}, wild: true}
+	w.tempo, w.slow, w.usual = []int{200, 1000, 3000}[w.IntN(3)], 4+w.IntN(30), []int{10, 60, 130}[w.IntN(3)]
 	for range 1 + w.IntN(5) {
 		w.sentinels = append(w.sentinels, &modelSentinel{next: 3, down: w.IntN(4) == 0})
 	}
@@ -134,9 +138,13 @@ func (w *world) mishap() {
 		return
 	}
 	i, k := w.IntN(len(w.sentinels)), w.IntN(len(w.services))
-	switch s := w.sentinels[i]; w.IntN(6) {
+	switch s := w.sentinels[i]; w.IntN(9) {
 	case 0:
-		s.down, s.conns, s.life, s.next = true, nil, s.life+1, 3
+		for k := range 1 + w.IntN(len(w.sentinels)) { // a machine, or a rack
+			s := w.sentinels[(i+k)%len(w.sentinels)]
+			s.crash()
+			s.down = true
+		}
 	case 1, 2:
 		s.down = false
 	case 3:
@@ -144,17 +152,23 @@ func (w *world) mishap() {
 	case 4:
 		delete(w.parted, [2]int{k, i})
 	case 5:
-		w.services[k].frozen = w.now + w.IntN(3*modelTTL)
+		w.services[k].frozen = w.now + w.IntN([]int{600, 3 * modelTTL}[w.IntN(2)])
+	case 6:
+		s.crash() // and is back at once
+	case 7, 8:
+		if len(s.conns) > 0 {
+			s.kill(s.conns[0].id)
+		}
 	}
-	w.after(w.IntN(1200), w.mishap)
+	w.after(w.IntN(w.tempo), w.mishap)
 }
 
 // delay of a packet, or of a process that is not scheduled.
 func (w *world) delay() int {
-	if w.wild && w.IntN(8) == 0 {
-		return w.IntN(1200)
+	if w.wild && w.IntN(w.slow) == 0 {
+		return w.IntN([]int{400, 1200}[w.IntN(2)])
 	}
-	return 1 + w.IntN(40)
+	return 1 + w.IntN(w.usual)
 }
 
 func (s *modelService) clock(ms int) time.Time { return at(ms + s.skew) }
@@ -305,6 +319,8 @@ func (w *world) yield(s *modelService, v verdict) {
 		}
 	}
 }
+
+func (s *modelSentinel) crash() { s.conns, s.life, s.next = nil, s.life+1, 3 }
 
 func (s *modelSentinel) has(c *modelConn) bool { return slices.Contains(s.conns, c) }
 

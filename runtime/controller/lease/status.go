@@ -80,11 +80,11 @@ func (l *Lease) lost() *LostError {
 // publish makes a verdict known.
 func (l *Lease) publish(v verdict, asked time.Time) {
 	next := Status{Mine: v.mine, Bare: v.mine && v.bare, Votes: v.votes, Voters: v.voters}
-	if v.leader != nil {
-		next.Holder = v.leader.owner
-	}
-	if v.mine {
+	switch {
+	case v.mine:
 		next.Holder = clean(l.options.Owner)
+	case v.leader != nil && v.leader.token != l.token: // the own place is not proven yet
+		next.Holder = v.leader.owner
 	}
 	for _, p := range l.places {
 		next.Sentinels = append(next.Sentinels, p.shown(asked))
