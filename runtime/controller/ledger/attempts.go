@@ -193,7 +193,10 @@ func (l *Ledger) Prune() error {
 			}
 		}
 		entries, err := os.ReadDir(l.path("specs"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
 			return fmt.Errorf("read ledger: %w", err)
 		}
 		for _, entry := range entries {

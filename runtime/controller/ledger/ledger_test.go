@@ -91,6 +91,9 @@ func TestAttempts(t *testing.T) {
 func TestSpecsArePruned(t *testing.T) {
 	t.Parallel()
 	l := open(t)
+	if err := l.Prune(); err != nil {
+		t.Errorf("before there is any: %v", err)
+	}
 	spec := &schema.Spec{Clusters: []*schema.Cluster{{Name: "lain"}}, Digest: "d"}
 	for _, tree := range []string{"applied", "pinned", "tried", "old", "../evil"} {
 		if err := l.SaveSpec(tree, spec); err != nil {
