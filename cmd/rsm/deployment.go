@@ -65,7 +65,9 @@ func openDeployment(c *cli.Context, con *console, path string) (*deployment, err
 	if d.spec, err = loadSpec(c.Context, con, path); err != nil {
 		return nil, err
 	}
-	d.tellOrphans()
+	if !c.IsSet("against") { // a state file stands for this machine, too
+		d.tellOrphans()
+	}
 	return d, d.choose(c.String("cluster"), path)
 }
 
@@ -81,6 +83,21 @@ func (d *deployment) choose(name, where string) error {
 	}
 	d.clusters = []*schema.Cluster{cluster}
 	return nil
+}
+
+// openWith is openDeployment for a spec that is at hand.
+func openWith(c *cli.Context, con *console, spec *schema.Spec, where string) (*deployment, error) {
+	allow, err := reconcile.ParseAllow(c.StringSlice("allow"))
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	dir, err := stateDir(c.String("state-dir"))
+	if err != nil {
+		return nil, err
+	}
+	d := newDeployment(con, dir, allow)
+	d.spec = spec
+	return d, d.choose(c.String("cluster"), where)
 }
 
 func newDeployment(con *console, stateDir string, allow reconcile.Allow) *deployment {

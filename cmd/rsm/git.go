@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -92,24 +91,61 @@ func specOf(ctx context.Context, con *console, config source.Config) (*schema.Sp
 	}
 	defer git.Close()
 	rev, err := git.Fetch(ctx, "")
-	switch {
-	case errors.Is(err, source.ErrUnverified), errors.Is(err, source.ErrRewritten), errors.Is(err, source.ErrRefused):
+	if refusedCommit(err) {
 		return nil, rev, &exit{exitRefused, err}
+	}
+	if err != nil {
+		return nil, rev, err
+	}
+	spec, err := loadTree(ctx, con, git, rev.Commit)
+	return spec, rev, err
+}
+
+// specAt loads the spec of any commit of the branch, "" for the newest, to look at
+// it: so it need not be one that may be applied.
+func specAt(ctx context.Context, con *console, config source.Config, commit string) (*schema.Spec, source.Revision, error) {
+	git, err := source.NewGit(config)
+	if err != nil {
+		return nil, source.Revision{}, err
+	}
+	defer git.Close()
+	rev, err := git.Fetch(ctx, "")
+	switch {
+	case refusedCommit(err):
+		fmt.Fprintf(con.err, "warning: %v\n", err)
 	case err != nil:
 		return nil, rev, err
 	}
-	tree, err := git.Tree(rev.Commit)
+	if commit != "" {
+		if rest, ok := strings.CutPrefix(commit, "HEAD"); ok {
+			commit = rev.Commit + rest
+		}
+		full, err := git.Resolve(commit)
+		if err != nil {
+			return nil, rev, err
+		}
+		if rev, err = git.Revision(full); err != nil {
+			return nil, rev, err
+		}
+	}
+	spec, err := loadTree(ctx, con, git, rev.Commit)
+	return spec, rev, err
+}
+
+// loadTree evaluates the spec of a commit and prints its problems.
+func loadTree(ctx context.Context, con *console, git *source.Git, commit string) (*schema.Spec, error) {
+	tree, err := git.Tree(commit)
 	if err != nil {
-		return nil, rev, &exit{exitRefused, err}
+		return nil, &exit{exitRefused, err}
 	}
 	spec, problems := evaluateTree(ctx, tree)
 	if len(problems) > 0 {
 		_ = problems.WriteText(con.err, true)
 	}
 	if problems.Invalid() {
-		return nil, rev, &exit{code: exitInvalid}
+		return nil, &exit{code: exitInvalid}
 	}
-	return spec, rev, nil
+	return spec, nil
 }
 
 // cacheDir is where a repository is kept, by a name that people recognize.

@@ -96,9 +96,9 @@ func newApp(con *console) *cli.App {
 			return cli.ShowAppHelp(c)
 		},
 		Commands: []*cli.Command{
-			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con), serveCommand(con),
+			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con), serveCommand(con), diffCommand(con),
 			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con),
-			historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con),
+			historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con), serviceCommand(con),
 			versionCommand(con), completionCommand(con), evaluateCommand(con),
 		},
 	}

@@ -70,7 +70,7 @@ func (s *service) controller(git *source.Git, book *ledger.Ledger, log *slog.Log
 	machine := &host.Host{Dir: s.stateDir, Version: version}
 	observer := &observe.Observer{Host: machine}
 	return controller.New(controller.Config{
-		Name: s.Source.URL + " " + s.Source.Branch, Source: git, Evaluate: evaluateTree, Ledger: book,
+		Name: s.Source.URL + " " + s.Source.Branch, Source: git, Git: &s.Source, Evaluate: evaluateTree, Ledger: book,
 		Applier: func(c *schema.Cluster) *reconcile.Applier {
 			return &reconcile.Applier{Observer: observer, Executor: &execute.Executor{Auth: c.Auth, Host: machine}, Allow: s.allow}
 		},

@@ -76,13 +76,8 @@ func reconcileGit(c *cli.Context, con *console) error {
 		return err
 	}
 	fmt.Fprintf(con.err, "commit %s: %s\n", short(rev.Commit), plain(rev.Subject))
-	allow, err := reconcile.ParseAllow(c.StringSlice("allow"))
+	d, err := openWith(c, con, spec, "the commit")
 	if err != nil {
-		return usage("%v", err)
-	}
-	d := newDeployment(con, dir, allow)
-	d.spec = spec
-	if err := d.choose(c.String("cluster"), "the commit"); err != nil {
 		return err
 	}
 	return d.reconcileOnce(c)

@@ -58,13 +58,7 @@ func openStatus(c *cli.Context, con *console) (*deployment, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := stateDir(c.String("state-dir"))
-	if err != nil {
-		return nil, err
-	}
-	d := newDeployment(con, dir, nil)
-	d.spec = spec
-	return d, d.choose(c.String("cluster"), "the service's clusters")
+	return openWith(c, con, spec, "the service's clusters")
 }
 
 // watchStatus shows the status until it is interrupted.
@@ -102,11 +96,11 @@ func (d *deployment) showStatus(ctx context.Context, asJSON bool) error {
 		list = append(list, s)
 	}
 	if asJSON {
-		return writeJSON(d.con.out, struct {
-			FormatVersion string           `json:"format_version"`
-			Time          time.Time        `json:"time"`
-			Clusters      []*clusterStatus `json:"clusters"`
-		}{formatVersion, time.Now().UTC(), list})
+		doc, err := newStatusDocument(d.spec.Digest, time.Now(), list)
+		if err != nil {
+			return err
+		}
+		return writeJSON(d.con.out, doc)
 	}
 	for i, s := range list {
 		if i > 0 {

@@ -53,7 +53,7 @@ func writeCommit(w io.Writer, paint func(reconcile.Style, string) string, s *com
 	}
 	fmt.Fprintf(w, "  commit %s of %s", short(s.Applied), orDash(plain(s.Source)))
 	if !s.At.IsZero() {
-		fmt.Fprintf(w, ", in force since %s", ago(s.At, now))
+		fmt.Fprintf(w, ", applied %s", ago(s.At, now))
 	}
 	if s.Attempt != 0 {
 		fmt.Fprintf(w, " (attempt %d)", s.Attempt)

@@ -38,6 +38,8 @@ type Config struct {
 	// Name is that of the source, for people: URL and branch without secrets.
 	Name   string
 	Source Source
+	// Git is how others reach the source; nil when they cannot.
+	Git *schema.GitSource
 	// Evaluate makes a spec of files.
 	Evaluate func(context.Context, schema.Tree) (*schema.Spec, schema.Problems)
 	// Applier returns what observes and changes a cluster.

@@ -198,7 +198,7 @@ func (f *feed) reached(change func(*ledger.Source)) {
 			return false
 		}
 		f.told = f.Now()
-		s.Name, s.Reached, s.Error = f.Name, f.told, ""
+		s.Name, s.Git, s.Reached, s.Error = f.Name, f.Git, f.told, ""
 		if change != nil {
 			change(s)
 		}

@@ -90,8 +90,12 @@ func remainder(plan *reconcile.Plan) string {
 		}
 		text += fmt.Sprintf(format, args...)
 	}
+	said := map[string]bool{} // the nodes of a cluster mostly share what is wrong
 	for _, bad := range plan.Invalid {
-		add("%s: %s", bad.Path, bad.Message)
+		if !said[bad.Message] {
+			add("%s: %s", bad.Path, bad.Message)
+		}
+		said[bad.Message] = true
 	}
 	for _, h := range plan.Held {
 		add("held %s: %s", h.Subject, h.Reason)

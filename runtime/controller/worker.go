@@ -181,6 +181,7 @@ func (w *worker) hold(ch choice) {
 func (w *worker) see(ch choice, plan *reconcile.Plan) {
 	w.set(func(s *ClusterStatus) { s.Plan, s.Leader, s.Seen, s.Health = plan, plan.Leader, w.Now(), health(plan) })
 	switch {
+	case len(plan.Invalid) > 0: // told as a failure
 	case plan.Empty():
 		w.once("drift", ledger.Event{Type: "in-sync", Commit: ch.commit, Message: "in sync, " + plan.Leader})
 	case len(plan.Steps) == 0:

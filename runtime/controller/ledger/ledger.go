@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"rsm/internal/supervise"
+	"rsm/schema"
 )
 
 // Ledger is the directory. It is safe for concurrent use, by processes too.
@@ -58,6 +59,8 @@ type Control struct {
 type Source struct {
 	// Name is the URL and the branch, without secrets.
 	Name string `json:"name,omitempty"`
+	// Git is how to reach it, with references instead of secrets.
+	Git *schema.GitSource `json:"git,omitempty"`
 	// Head is the newest commit that was fetched, accepted or not.
 	Head    string `json:"head,omitempty"`
 	Subject string `json:"subject,omitempty"`
