@@ -32,7 +32,7 @@ type Loaded struct {
 	Refused string `json:"refused,omitempty"`
 	Refusal string `json:"refusal,omitempty"`
 	// Role are the settings that it runs with; nil when only their digest is known.
-	Role *schema.ProxyRole `json:"-"`
+	Role *schema.ProxyRole `json:"role,omitempty"`
 }
 
 // runs reports whether the process serves with exactly these settings.

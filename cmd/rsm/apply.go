@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,7 @@ func applyCommand(con *console) *cli.Command {
 		Flags: []cli.Flag{
 			clusterFlag(), stateDirFlag(), allowFlag(), lockTimeoutFlag(),
 			&cli.BoolFlag{Name: "auto-approve", Usage: "do not ask"},
+			ignoreWindowsFlag(),
 			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time"},
 			parallelFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON"},
@@ -59,7 +61,9 @@ func applySpec(c *cli.Context, con *console, path string) error {
 	if !c.Bool("json") {
 		d.printPlans(plans, c.Bool("verbose"))
 	}
-	if todo := withSteps(plans); len(todo) > 0 && !c.Bool("auto-approve") {
+	asked := !c.Bool("auto-approve")
+	d.keepWindows(c, plans, asked)
+	if todo := withSteps(plans); len(todo) > 0 && asked {
 		if err := approve(con, "apply", todo); err != nil {
 			return err
 		}
@@ -122,6 +126,9 @@ func applySaved(c *cli.Context, con *console, path string) error {
 	if err != nil {
 		return err
 	}
+	if d.keepWindows(c, plans, false) > 0 {
+		return plans[slices.IndexFunc(plans, func(p planned) bool { return p.refused != nil })].refused
+	}
 	if err := file.use(); err != nil {
 		return err
 	}
@@ -135,6 +142,7 @@ func applySaved(c *cli.Context, con *console, path string) error {
 // the live fingerprint of any cluster moved.
 func (d *deployment) freshPlans(ctx context.Context, file *planFile) ([]planned, error) {
 	var plans []planned
+	now := time.Now()
 	for i, o := range d.observeAll(ctx) {
 		if o.err != nil {
 			return nil, o.err
@@ -142,7 +150,7 @@ func (d *deployment) freshPlans(ctx context.Context, file *planFile) ([]planned,
 		if reconcile.Fingerprint(o.state) != file.Plans[i].Fingerprint {
 			return nil, refused("the plan is stale: cluster %s changed since it was made; run rsm plan again", o.cluster.Name)
 		}
-		plans = append(plans, planned{o.cluster, o.state, file.Plans[i]})
+		plans = append(plans, planned{cluster: o.cluster, state: o.state, plan: file.Plans[i], closed: closedAt(o.cluster, now)})
 	}
 	return plans, nil
 }
@@ -161,8 +169,12 @@ func (d *deployment) apply(c *cli.Context, plans []planned) error {
 		if len(p.plan.Steps) == 0 || ctx.Err() != nil {
 			return
 		}
-		reports[i] = d.applier(p.cluster, bar.event).Apply(ctx, p.cluster, p.plan)
-		bar.end()
+		if p.refused != nil {
+			reports[i].Err, reports[i].Error = p.refused, p.refused.Error()
+		} else {
+			reports[i] = d.applier(p.cluster, bar.event).Apply(ctx, p.cluster, p.plan)
+			bar.end()
+		}
 		if !c.Bool("json") {
 			mu.Lock()
 			defer mu.Unlock()

@@ -45,7 +45,7 @@ func destroy(c *cli.Context, con *console) error {
 		if o.err != nil {
 			return o.err
 		}
-		plans = append(plans, planned{o.cluster, o.state, reconcile.NewDestroy(o.cluster, o.state)})
+		plans = append(plans, planned{cluster: o.cluster, state: o.state, plan: reconcile.NewDestroy(o.cluster, o.state)})
 	}
 	for _, p := range plans {
 		if err := d.confirmDestroy(c, p); err != nil {

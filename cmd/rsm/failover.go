@@ -57,10 +57,10 @@ func failover(c *cli.Context, con *console) error {
 	}
 	f := &failing{d: d, cluster: cluster, before: state, plan: planFailover(cluster, state, c.String("to"))}
 	if !c.Bool("json") {
-		d.printPlans([]planned{{cluster, state, f.plan}}, c.Bool("verbose"))
+		d.printPlans([]planned{{cluster: cluster, state: state, plan: f.plan}}, c.Bool("verbose"))
 	}
 	if len(f.plan.Steps) > 0 && !c.Bool("auto-approve") {
-		if err := approve(con, "failover", []planned{{cluster, state, f.plan}}); err != nil {
+		if err := approve(con, "failover", []planned{{cluster: cluster, state: state, plan: f.plan}}); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"time"
 
 	"rsm/reconcile"
 	"rsm/schema"
@@ -16,27 +17,37 @@ type planned struct {
 	cluster *schema.Cluster
 	state   *reconcile.State
 	plan    *reconcile.Plan
+	// closed is set while the cluster's windows keep it from being changed unasked.
+	closed *closed
+	// refused is why apply does not do the plan.
+	refused error
 }
 
 // planAll observes and plans every cluster. An unreadable password or a directive
 // that a server refuses makes the spec invalid; nothing is done then.
 func (d *deployment) planAll(ctx context.Context) ([]planned, error) {
 	var plans []planned
-	invalid := 0
+	now := time.Now()
 	for _, o := range d.observeAll(ctx) {
 		if o.err != nil {
 			return nil, o.err
 		}
-		plans = append(plans, planned{cluster: o.cluster, state: o.state})
+		plans = append(plans, planned{cluster: o.cluster, state: o.state, closed: closedAt(o.cluster, now)})
 	}
+	return plans, d.decide(plans)
+}
+
+// decide makes the plans for what was observed.
+func (d *deployment) decide(plans []planned) error {
+	invalid := 0
 	parallel(len(plans), runtime.GOMAXPROCS(0), func(i int) { plans[i].plan = reconcile.NewPlan(plans[i].cluster, plans[i].state, d.allow) })
 	for _, p := range plans {
 		invalid += d.tellInvalid(p.plan)
 	}
 	if invalid > 0 {
-		return plans, &exit{exitInvalid, fmt.Errorf("redis refuses %s; nothing was touched", count(invalid, "setting"))}
+		return &exit{exitInvalid, fmt.Errorf("redis refuses %s; nothing was touched", count(invalid, "setting"))}
 	}
-	return plans, nil
+	return nil
 }
 
 // tellOrphans names clusters that rsm started here and that the spec no longer
@@ -74,6 +85,9 @@ func (d *deployment) printPlans(plans []planned, verbose bool) {
 			continue
 		}
 		printer.Plan(p.plan)
+		if p.closed != nil && len(p.plan.Steps) > 0 {
+			fmt.Fprintln(d.con.out, p.closed.line())
+		}
 	}
 	if quiet > 0 {
 		fmt.Fprintf(d.con.out, "%d of %d clusters need no changes.\n", quiet, len(plans))
