@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // Unseen is the name of a listener whose process this user may not see.
@@ -48,19 +49,48 @@ func listening(addr string) map[string]bool {
 	host, _ := netip.ParseAddr(strings.Trim(addr[:end], "[]")) // invalid for a name
 	host = host.Unmap().WithZone("")
 	inodes := map[string]bool{}
-	for _, table := range []string{"/proc/self/net/tcp", "/proc/self/net/tcp6"} {
-		text, err := os.ReadFile(table)
+	for _, f := range families {
+		sockets, err := ask(f.number, uint16(port))
 		if err != nil {
-			continue // no IPv6
+			sockets = readTable(f.table)
 		}
-		for line := range strings.Lines(string(text)) {
-			local, inode, ok := parseSocket(line)
-			if ok && local.Port() == uint16(port) && covers(local.Addr(), host) {
-				inodes["socket:["+inode+"]"] = true
+		for _, s := range sockets {
+			if s.local.Port() == uint16(port) && covers(s.local.Addr(), host) {
+				inodes["socket:["+s.inode+"]"] = true
 			}
 		}
 	}
 	return inodes
+}
+
+// socket is one that listens.
+type socket struct {
+	local netip.AddrPort
+	inode string
+}
+
+// families are those of TCP sockets, and where /proc shows them.
+var families = []struct {
+	number byte
+	table  string
+}{
+	{syscall.AF_INET, "/proc/self/net/tcp"},
+	{syscall.AF_INET6, "/proc/self/net/tcp6"},
+}
+
+// readTable is for kernels that do not answer ask. It walks the table of all
+// connections that there may be, which takes milliseconds.
+func readTable(path string) (sockets []socket) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil // no IPv6
+	}
+	for line := range strings.Lines(string(text)) {
+		if local, inode, ok := parseSocket(line); ok {
+			sockets = append(sockets, socket{local, inode})
+		}
+	}
+	return sockets
 }
 
 // covers reports whether a socket bound to local takes what is sent to host.

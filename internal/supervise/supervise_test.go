@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -336,6 +337,35 @@ func TestListener(t *testing.T) {
 		if pid, name, ok := Listener(addr); ok {
 			t.Errorf("another address %q: %d %q", addr, pid, name)
 		}
+	}
+}
+
+// TestAskEqualsTable: the kernel and /proc tell the same sockets.
+func TestAskEqualsTable(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ network, addr string }{
+		{"tcp4", "127.0.0.1:0"}, {"tcp4", "0.0.0.0:0"}, {"tcp6", "[::1]:0"}, {"tcp6", "[::]:0"}, {"tcp", "[::]:0"},
+	} {
+		l, err := net.Listen(tt.network, tt.addr)
+		if err != nil {
+			t.Fatalf("%s: %v", tt.addr, err)
+		}
+		defer l.Close()
+		at, f := l.Addr().(*net.TCPAddr).AddrPort(), families[1]
+		if tt.network == "tcp4" {
+			f = families[0]
+		}
+		asked, err := ask(f.number, at.Port())
+		if err != nil || len(asked) != 1 || asked[0].local != at {
+			t.Errorf("%s: the kernel tells %v, %v", at, asked, err)
+			continue
+		}
+		if !slices.Contains(readTable(f.table), asked[0]) {
+			t.Errorf("%s: the kernel tells %v, /proc does not", at, asked)
+		}
+	}
+	if asked, err := ask(255, 1); err == nil {
+		t.Errorf("no such family: %v", asked)
 	}
 }
 
