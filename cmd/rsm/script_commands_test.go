@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -66,6 +67,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 
 // lab is what one script works with.
 type lab struct {
+	bin     string // the directory of rsm
 	work    string
 	ports   map[string]int
 	foreign map[string]*os.Process // by the node whose port they took
@@ -147,6 +149,7 @@ func cmdUntil(ts *testscript.TestScript, neg bool, words []string) {
 	args(ts, neg, len(words) > 1, "until CODE ARGS...")
 	until(ts, func() error {
 		if got := runRSM(ts, words[1:]); strconv.Itoa(got) != words[0] {
+			time.Sleep(100 * time.Millisecond) // rsm costs more than what until waits between
 			return fmt.Errorf("rsm %s: exit %d, want %s", strings.Join(words[1:], " "), got, words[0])
 		}
 		return nil

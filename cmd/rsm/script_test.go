@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ import (
 
 // concurrent is how many scripts run at a time. They mostly wait for Sentinel,
 // so there may be more of them than processors.
-const concurrent = "4"
+const concurrent = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -38,20 +39,29 @@ func given(name string) (yes bool) {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin := buildRSM(t)
+	scripts, err := filepath.Glob(filepath.Join("..", "..", "testdata", "script", "*.txtar"))
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("%d scripts, %v", len(scripts), err)
+	}
+	slices.Reverse(scripts) // the long ones are the last by name: they begin first
 	testscript.Run(t, testscript.Params{
-		Dir:                filepath.Join("..", "..", "testdata", "script"),
+		Files:              scripts,
 		Cmds:               scriptCommands(),
 		Setup:              func(env *testscript.Env) error { return setup(env, bin) },
 		RequireUniqueNames: true,
 	})
 }
 
+// scriptVersion is the version of the scripts' rsm: a text that is nowhere else
+// in the binary, as long as any that the command build puts in its place.
+const scriptVersion = "v1.0.0-script"
+
 // buildRSM builds the binary that the scripts run, with the race detector if
 // the tests have it. It returns the directory for PATH.
 func buildRSM(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	args := []string{"build", "-o", filepath.Join(dir, "rsm")}
+	args := []string{"build", "-ldflags", "-X main.version=" + scriptVersion, "-o", filepath.Join(dir, "rsm")}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
@@ -98,7 +108,7 @@ clusters: lain: {
 // care that nothing it starts is left.
 func setup(env *testscript.Env, bin string) error {
 	t := env.T().(testing.TB)
-	l := &lab{work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, clients: map[string]*resp.Conn{}, knocks: map[string]*knocker{}, out: &transcript{}}
+	l := &lab{bin: bin, work: env.WorkDir, ports: map[string]int{}, foreign: map[string]*os.Process{}, jobs: map[string]*job{}, clients: map[string]*resp.Conn{}, knocks: map[string]*knocker{}, out: &transcript{}}
 	for i, port := range redistest.Ports(t, len(roleNames)) {
 		l.ports[roleNames[i]] = port
 		env.Setenv(strings.ToUpper(roleNames[i]), fmt.Sprint(port))
