@@ -9,17 +9,22 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
+	"rsm/internal/sdnotify"
 	"rsm/reconcile"
 	"rsm/reconcile/execute"
 	"rsm/reconcile/host"
 	"rsm/reconcile/observe"
 	"rsm/reconcile/source"
 	"rsm/runtime/controller"
+	"rsm/runtime/controller/hook"
 	"rsm/runtime/controller/lease"
 	"rsm/runtime/controller/ledger"
+	"rsm/runtime/controller/notify"
 	"rsm/schema"
 )
 
@@ -33,41 +38,63 @@ type service struct {
 
 // run serves until ctx ends.
 func (s *service) run(ctx context.Context, con *console) error {
-	log := slog.New(slog.NewTextHandler(con.err, nil))
+	log := slog.New(sdnotify.Handler(con.err, os.Getenv("JOURNAL_STREAM")))
 	git, err := source.NewGit(gitConfig(s.Source, s.stateDir))
 	if err != nil {
 		return err
 	}
 	defer git.Close()
 	book := ledger.Open(ledgerDir(s.stateDir), nil)
-	c := s.controller(git, book, log)
-	handler, err := s.handler(c, log)
+	sender := notify.New(notify.Sinks(s.Notify, log), log)
+	c := s.controller(git, book, sender, log)
+	receiver, err := s.receiver(c, log)
 	if err != nil {
 		return err
 	}
-	listening, stop, err := s.serveHTTP(handler, log)
+	listening, stop, err := s.serveHTTP(c.Handler(s.readToken(), receiver), log)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
-	go func() {
-		for range hangups {
-			c.Reload()
-		}
-	}()
+	defer hangups(c.Reload)()
 	if err := book.Serving(ledger.ServeRecord{Listen: listening}); err != nil {
 		return err
 	}
 	defer func() { _ = book.Ended() }()
-	return c.Run(ctx)
+	return s.runAll(ctx, c, sender)
+}
+
+// runAll runs the controller, and what lives as long as it.
+func (s *service) runAll(ctx context.Context, c *controller.Controller, sender *notify.Sender) error {
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var beside sync.WaitGroup
+	beside.Go(func() { _ = sender.Run(inner) })
+	manager := sdnotify.Open(os.Getenv)
+	beside.Go(func() { manager.Watch(inner, c.Alive) })
+	_ = manager.Ready("follows " + s.Source.URL + " " + s.Source.Branch)
+	err := c.Run(ctx)
+	_ = manager.Stopping()
+	stop()
+	beside.Wait()
+	return err
+}
+
+// hangups calls f at each SIGHUP until it is stopped.
+func hangups(f func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP)
+	go func() {
+		for range signals {
+			f()
+		}
+	}()
+	return func() { signal.Stop(signals); close(signals) }
 }
 
 // controller wires the parts together.
-func (s *service) controller(git *source.Git, book *ledger.Ledger, log *slog.Logger) *controller.Controller {
+func (s *service) controller(git *source.Git, book *ledger.Ledger, sender *notify.Sender, log *slog.Logger) *controller.Controller {
 	machine := &host.Host{Dir: s.stateDir, Version: version}
+	logs := slices.ContainsFunc(s.Notify, func(n schema.Notify) bool { return n.Type == "log" })
 	observer := &observe.Observer{Host: machine}
 	return controller.New(controller.Config{
 		Name: s.Source.URL + " " + s.Source.Branch, Source: git, Git: &s.Source, Evaluate: evaluateTree, Ledger: book,
@@ -86,7 +113,10 @@ func (s *service) controller(git *source.Git, book *ledger.Ledger, log *slog.Log
 		},
 		Poll: s.Source.Interval, Interval: s.interval, Budget: s.Budget, Heal: s.Heal, Window: windowOf, Log: log,
 		Tell: func(e ledger.Event) {
-			logEvent(log, e)
+			if !logs {
+				logEvent(log, e)
+			}
+			sender.Tell(e)
 		},
 	})
 }
@@ -118,16 +148,24 @@ func (s *service) lease(c *schema.Cluster) controller.Lease {
 	}})
 }
 
-// handler answers over HTTP.
-func (s *service) handler(c *controller.Controller, log *slog.Logger) (http.Handler, error) {
-	var read func() (string, error)
-	if s.Token != nil {
-		read = s.Token.Read
+// readToken reads the token of the API; it is nil when there is none.
+func (s *service) readToken() func() (string, error) {
+	if s.Token == nil {
+		return nil
 	}
+	return s.Token.Read
+}
+
+// receiver takes webhooks; it is nil when nobody may send any.
+func (s *service) receiver(c *controller.Controller, log *slog.Logger) (*hook.Receiver, error) {
 	if len(s.Webhook) == 0 {
-		return c.Handler(read, nil), nil
+		return nil, nil
 	}
-	return c.Handler(read, nil), nil
+	var secrets []func() (string, error)
+	for _, secret := range s.Webhook {
+		secrets = append(secrets, secret.Read)
+	}
+	return hook.New(hook.Config{Branch: s.Source.Branch, Secrets: secrets, Ask: c.Ask, Log: log})
 }
 
 // serveHTTP listens, unless nothing is to be listened on.

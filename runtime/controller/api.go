@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rsm/runtime/controller/hook"
 	"rsm/runtime/controller/ledger"
 )
 
@@ -29,11 +30,11 @@ import (
 //	POST /api/v1/clusters/NAME/resume
 //	POST /api/v1/clusters/NAME/retry
 //	POST /hook                           webhooks, with secrets of their own
-func (c *Controller) Handler(token func() (string, error), hook http.Handler) http.Handler {
+func (c *Controller) Handler(token func() (string, error), receiver *hook.Receiver) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", c.serveReady)
-	mux.Handle("GET /metrics", c.metrics())
+	mux.Handle("GET /metrics", c.metrics(receiver))
 	mux.HandleFunc("GET /api/v1/status", c.serveStatus)
 	mux.HandleFunc("GET /api/v1/clusters/{name}", c.serveCluster)
 	mux.HandleFunc("GET /api/v1/history", c.serveHistory)
@@ -57,8 +58,8 @@ func (c *Controller) Handler(token func() (string, error), hook http.Handler) ht
 	write("POST /api/v1/clusters/{name}/suspend", c.suspend)
 	write("POST /api/v1/clusters/{name}/resume", c.changing(func(k *ledger.Cluster) { k.Suspended = nil }))
 	write("POST /api/v1/clusters/{name}/retry", c.changing(func(k *ledger.Cluster) { k.Failed = nil }))
-	if hook != nil {
-		mux.Handle("POST /hook", hook)
+	if receiver != nil {
+		mux.Handle("/hook", receiver)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

@@ -105,6 +105,17 @@ func (c *Controller) Reload() {
 	c.askAll()
 }
 
+// Alive reports whether it still asks the source, as it should.
+func (c *Controller) Alive() bool {
+	c.feed.mu.Lock()
+	defer c.feed.mu.Unlock()
+	return c.feed.looked.IsZero() || c.Now().Sub(c.feed.looked) < c.Poll+aliveTime
+}
+
+// aliveTime is longer than a question to the source, a fetch and an evaluation may
+// take together.
+const aliveTime = 5 * time.Minute
+
 // Run works until ctx ends, and returns nil then. Servers keep running.
 func (c *Controller) Run(ctx context.Context) error {
 	control, err := c.Ledger.Read()

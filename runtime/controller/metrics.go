@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"rsm/runtime/controller/hook"
 	"rsm/runtime/controller/ledger"
 )
 
@@ -34,21 +35,25 @@ func (c *Controller) count(a *ledger.Attempt) {
 }
 
 // metrics answers in the text format of Prometheus.
-func (c *Controller) metrics() http.Handler {
+func (c *Controller) metrics(receiver *hook.Receiver) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{c}, c.attempts, c.seconds, collectors.NewGoCollector(),
+	registry.MustRegister(collector{c, receiver}, c.attempts, c.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }
 
 // collector reads the state at each scrape.
-type collector struct{ c *Controller }
+type collector struct {
+	c        *Controller
+	receiver *hook.Receiver // nil when there are no webhooks
+}
 
 var descs = sync.OnceValue(func() map[string]*prometheus.Desc {
 	of := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("rsm_"+name, help, labels, nil)
 	}
 	return map[string]*prometheus.Desc{
+		"webhooks":  of("webhooks_total", "Webhooks that were received.", "result"),
 		"age":       of("source_age_seconds", "Time since the source answered last."),
 		"error":     of("source_error", "1 while the source cannot be read."),
 		"refused":   of("source_refused", "1 while the branch's commit is not accepted."),
@@ -59,6 +64,7 @@ var descs = sync.OnceValue(func() map[string]*prometheus.Desc {
 		"held":      of("cluster_held", "Differences that rsm does not touch unasked.", "cluster"),
 		"behind":    of("cluster_behind", "1 while a newer commit is not in force.", "cluster"),
 		"suspended": of("cluster_suspended", "1 while rsm only looks.", "cluster"),
+		"leased":    of("cluster_leased", "1 while this service may touch the cluster.", "cluster"),
 		"seen":      of("cluster_seen_age_seconds", "Time since the cluster was looked at.", "cluster"),
 	}
 })
@@ -71,6 +77,7 @@ func (k collector) Collect(out chan<- prometheus.Metric) {
 	send := func(name string, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(descs()[name], prometheus.GaugeValue, value, labels...)
 	}
+	k.webhooks(out)
 	now := k.c.Now()
 	if control, err := k.c.Ledger.Read(); err == nil {
 		source := control.Source
@@ -95,9 +102,22 @@ func (k collector) Collect(out chan<- prometheus.Metric) {
 			send("drift", float64(len(s.Plan.Drift)), s.Name)
 			send("held", float64(len(s.Plan.Held)), s.Name)
 		}
+		send("leased", flag(s.Leased), s.Name)
 		if !s.Seen.IsZero() {
 			send("seen", now.Sub(s.Seen).Round(time.Millisecond).Seconds(), s.Name)
 		}
+	}
+}
+
+// webhooks sends what became of deliveries.
+func (k collector) webhooks(out chan<- prometheus.Metric) {
+	if k.receiver == nil {
+		return
+	}
+	s := k.receiver.Stats()
+	for result, n := range map[string]uint64{"asked": s.Asked, "ignored": s.Ignored, "repeated": s.Repeated, "forged": s.Forged,
+		"malformed": s.Malformed, "limited": s.Limited, "crashed": s.Crashed} {
+		out <- prometheus.MustNewConstMetric(descs()["webhooks"], prometheus.CounterValue, float64(n), result)
 	}
 }
 

@@ -20,6 +20,8 @@ type ClusterStatus struct {
 	Why    string `json:"why,omitempty"`
 	// Looks is set while nothing is done, whatever differs.
 	Looks bool `json:"looks,omitempty"`
+	// Leased is set while this service may touch the cluster.
+	Leased bool `json:"leased"`
 	// Doing is the step under way.
 	Doing string          `json:"doing,omitempty"`
 	Error string          `json:"error,omitempty"`

@@ -121,8 +121,8 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 		if err := w.lease.Held(ctx); err != nil {
 			return w.elsewhere(err), nil
 		}
-		w.once("lease", ledger.Event{})
 	}
+	w.leasedNow()
 	return w.work(ctx, job{choice: ch, applier: applier, cluster: cluster, spec: spec, plan: plan, inForce: v.control.Tree})
 }
 
@@ -191,9 +191,18 @@ func (w *worker) see(ch choice, plan *reconcile.Plan) {
 	}
 }
 
+// leasedNow is for a cluster that this service may touch.
+func (w *worker) leasedNow() {
+	w.set(func(s *ClusterStatus) { s.Leased = true })
+	if w.said["lease"] != "" {
+		w.once("lease", ledger.Event{})
+		w.tell(ledger.Event{Type: "lease.won", Cluster: w.name, Message: "this service has the lease now"})
+	}
+}
+
 // elsewhere is for a cluster that this service may not touch now.
 func (w *worker) elsewhere(err error) time.Duration {
-	w.set(func(s *ClusterStatus) { s.Why = err.Error() })
+	w.set(func(s *ClusterStatus) { s.Why, s.Leased = err.Error(), false })
 	var lost *lease.LostError
 	if !errors.As(err, &lost) || lost.Holder != "" {
 		w.once("lease", ledger.Event{Level: "warning", Type: "lease.lost", Message: err.Error()})
