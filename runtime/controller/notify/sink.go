@@ -34,12 +34,9 @@ func (s Sink) wants(e ledger.Event) bool {
 // weight orders the levels.
 func weight(level string) int { return slices.Index([]string{"warning", "error"}, level) }
 
-// Sinks makes the sinks of a configuration, which has been checked: the log alone
-// when it names nobody.
+// Sinks makes the sinks of a configuration, which has been checked. One of type
+// log writes to log.
 func Sinks(list []schema.Notify, log *slog.Logger) []Sink {
-	if len(list) == 0 {
-		list = []schema.Notify{{Type: "log"}}
-	}
 	sinks := make([]Sink, len(list))
 	for i, n := range list {
 		sinks[i] = Sink{Name: n.Type, Channel: channel(n, log), Types: n.Events}
