@@ -75,15 +75,40 @@ func (ps Problems) WriteGitHub(w io.Writer) error {
 		if p.Line > 0 {
 			props = append(props, fmt.Sprintf("line=%d", p.Line), fmt.Sprintf("col=%d", p.Col))
 		}
-		text := p.Message
-		if p.Path != "" {
-			text = p.Path + ": " + text
-		}
-		if p.Hint != "" {
-			text += "\n" + p.Hint
-		}
-		fmt.Fprintf(&b, "::%s %s::%s\n", p.Severity, strings.Join(props, ","), data.Replace(text))
+		fmt.Fprintf(&b, "::%s %s::%s\n", p.Severity, strings.Join(props, ","), data.Replace(p.sentence()))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
+
+// WriteMarkdown writes a table for a comment of a pull request, the errors
+// first. What is too much for one, more than 60,000 bytes, is counted only.
+func (ps Problems) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("<!-- rsm-validate -->\n**rsm validate: " + ps.Summary() + "**\n")
+	if len(ps) > 0 {
+		b.WriteString("\n| place | | what is wrong |\n| --- | --- | --- |\n")
+	}
+	left := 0
+	for _, p := range append(ps.Errors(), ps.Warnings()...) {
+		place := p.File
+		if p.Line > 0 {
+			place = fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Col)
+		}
+		row := fmt.Sprintf("| `%s` | %s %s | %s |\n", strings.ReplaceAll(place, "`", "'"), p.severity(), p.Code, asText.Replace(p.sentence()))
+		if b.Len()+len(row) > 59_900 {
+			left++
+			continue
+		}
+		b.WriteString(row)
+	}
+	if left > 0 {
+		fmt.Fprintf(&b, "\n… and %d more\n", left)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// asText keeps text from being Markdown, HTML or a mention.
+var asText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "\n", "<br>", "\\", "\\\\", "|", "\\|", "*", "\\*", "_", "\\_", "`", "\\`",
+	"[", "\\[", "]", "\\]", "~", "\\~", "@", "@\u200b", "#", "#\u200b")
