@@ -14,6 +14,8 @@ type ConfigSet struct {
 	Value string      `json:"value"`
 	Have  string      `json:"have"`
 	Risk  Impact      `json:"impact"`
+	// Clients means that a person lets writes of the clients of a replica fail.
+	Clients bool `json:"clients,omitempty"`
 }
 
 // Impact is none, but for a limit that makes Redis evict keys.

@@ -18,13 +18,15 @@ var (
 	ErrTilt      = errors.New("a Sentinel is in TILT mode: its clock jumped or it was frozen")
 	ErrNotReady  = errors.New("cannot take over")
 	ErrQuorum    = errors.New("too few Sentinels answer to elect a master")
+	ErrClients   = errors.New("clients are connected to this writable replica")
+	ErrMemory    = errors.New("it uses more memory than the new limit")
 )
 
 // Guard tells whether an action is safe on a state. It is asked for every step
 // of a plan on the model, and again on the live state right before the real one.
 func Guard(s *State, action Action) error {
 	switch action.(type) {
-	case WaitFailover, WaitSync, WaitGossip, WaitKnown, Publish, Snapshot:
+	case WaitFailover, WaitSync, WaitGossip, WaitKnown, Publish:
 		return nil // they change nothing in the cluster
 	}
 	if aboutProxy(action) {
@@ -33,10 +35,15 @@ func Guard(s *State, action Action) error {
 	if r, x := s.Redis[action.Subject()], s.Sentinels[action.Subject()]; r != nil && r.Reach == Unknown || x != nil && x.Reach == Unknown {
 		return ErrUnknown
 	}
+	if _, copies := action.(Snapshot); copies {
+		return nil // a failover does not mind
+	}
 	if s.FailoverInProgress() {
 		return ErrFailover
 	}
 	switch a := action.(type) {
+	case ConfigSet:
+		return guardConfig(s.Redis[a.Node], a)
 	case StartRole:
 		return guardStart(s, a)
 	case StopRole:
@@ -57,6 +64,20 @@ func Guard(s *State, action Action) error {
 		}
 	case ResetSentinel:
 		return guardReset(s, a)
+	}
+	return nil
+}
+
+// guardConfig refuses what the clients or the data of a node did not forbid when the
+// plan was made, and do now.
+func guardConfig(r *RedisState, a ConfigSet) error {
+	switch {
+	case r == nil:
+		return nil
+	case r.cutsClients(a.Key, a.Value) && !a.Clients:
+		return ErrClients
+	case a.Key == "maxmemory" && r.evicts(a.Value) && a.Risk != ImpactDataLoss:
+		return ErrMemory
 	}
 	return nil
 }

@@ -37,6 +37,7 @@ func TestGuard(t *testing.T) {
 		}
 		return Handover{From: RoleRef{Name: "r1"}, To: RoleRef{Name: to}, Sentinel: RoleRef{Name: "s1"}, Rivals: rivals}
 	}
+	alone := []Rival{}
 	exactly := func(action Action) Action {
 		a := action.(Handover)
 		a.Exact = true
@@ -54,6 +55,14 @@ func TestGuard(t *testing.T) {
 		{"set during a failover", threeNodes + "s1\ns2 flags=failover_in_progress\ns3", ConfigSet{Node: "r2"}, ErrFailover},
 		{"set during FAILOVER", "r1 master failover=x\nr2 replica\nr3 replica\ns1\ns2\ns3", SetSentinel{Sentinel: "s1"}, ErrFailover},
 		{"wait during a failover", threeNodes + "s1\ns2 flags=failover_in_progress\ns3", WaitSync{Node: "r2"}, nil},
+
+		{"copy a data set", whole, Snapshot{Role: redisRef(c, "r2")}, nil},
+		{"copy a data set during a failover", threeNodes + "s1\ns2 flags=failover_in_progress\ns3", Snapshot{Role: redisRef(c, "r2")}, nil},
+		{"copy a data set out of sight", "r1 master\nr2 unknown\nr3 replica\ns1\ns2\ns3", Snapshot{Role: redisRef(c, "r2")}, ErrUnknown},
+		{"make a replica read-only", whole, ConfigSet{Node: "r2", Key: "replica-read-only", Value: "yes"}, nil},
+		{"make a replica read-only that has clients", "r1 master\nr2 replica clients=1\nr3 replica\ns1\ns2\ns3", ConfigSet{Node: "r2", Key: "replica-read-only", Value: "yes"}, ErrClients},
+		{"make a replica read-only that may have clients", "r1 master\nr2 replica clients=1\nr3 replica\ns1\ns2\ns3", ConfigSet{Node: "r2", Key: "replica-read-only", Value: "yes", Clients: true}, nil},
+		{"make a replica writable that has clients", "r1 master\nr2 replica clients=1\nr3 replica\ns1\ns2\ns3", ConfigSet{Node: "r2", Key: "replica-read-only", Value: "no"}, nil},
 
 		{"start a sentinel", threeNodes + "s1 down\ns2 down\ns3 down", StartRole{Role: sentinelRef(c, "s1")}, nil},
 		{"start as a replica", "r1 master\nr2 down\nr3 replica\ns1\ns2\ns3", start("r2", "r1"), nil},
@@ -133,8 +142,11 @@ func TestGuard(t *testing.T) {
 		{"hand over to one a little behind", "r1 master offset=1001000\nr2 replica\nr3 replica\ns1\ns2\ns3", handOver("r2"), nil},
 		{"hand over to one that Sentinel does not know", threeNodes + "s1 knows=r3\ns2\ns3", handOver("r2"), ErrNotReady},
 		{"hand over beside one out of sight", "r1 master\nr2 replica\nr3 unknown\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
-		{"hand over beside one out of sight that Sentinel does not know", "r1 master\nr2 replica\nr3 unknown\ns1 knows=r2\ns2\ns3", handOver("r2"), nil},
-		{"hand over beside one that is down", "r1 master\nr2 replica\nr3 down\ns1\ns2\ns3", handOver("r2"), nil},
+		{"hand over beside one out of sight that Sentinel does not know", "r1 master\nr2 replica\nr3 unknown\ns1 knows=r2\ns2\ns3", handOver("r2", alone...), nil},
+		{"hand over beside one that is down", "r1 master\nr2 replica\nr3 down\ns1\ns2\ns3", handOver("r2", alone...), nil},
+		{"hand over beside one that was up, and is to be held back", "r1 master\nr2 replica\nr3 down\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
+		{"hand over beside one that was up, and is to be waited for", "r1 master\nr2 replica\nr3 down\ns1\ns2\ns3", handOver("r2", Rival{Addr: at("r3")}), ErrNotWhole},
+		{"hand over beside one that Sentinel does not know, and is to be held back", "r1 master\nr2 replica\nr3 unknown\ns1 knows=r2\ns2\ns3", handOver("r2"), ErrNotWhole},
 		{"hand over beside a second master", "r1 master\nr2 replica\nr3 master\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
 		{"hand over beside a chain", "r1 master\nr2 replica\nr3 replica of=r2\ns1\ns2\ns3", handOver("r2"), ErrNotWhole},
 		{"hand over beside one that syncs", "r1 master\nr2 replica\nr3 replica link=syncing\ns1\ns2\ns3", handOver("r2", Rival{Addr: at("r3")}), ErrNotWhole},

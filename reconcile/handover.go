@@ -240,6 +240,11 @@ func (s *State) agree(master *RedisState) error {
 // guardRivals refuses when Sentinel could promote somebody that nobody watches.
 func guardRivals(s *State, a Handover, asked *SentinelState) error {
 	from, to := s.Redis[a.From.Name], s.Redis[a.To.Name]
+	for _, rival := range a.Rivals { // each is held back, or waited for
+		if r := s.At(rival.Addr); r != nil && r.Reach != Up {
+			return fmt.Errorf("%w: %s is %s", ErrNotWhole, r.Name, r.Reach)
+		}
+	}
 	for _, known := range asked.Replicas {
 		switch r := s.At(known.Addr); {
 		case known.gone():

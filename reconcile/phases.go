@@ -151,20 +151,26 @@ func (d *decision) config() {
 			d.hold(Held{Subject: r.Name, Wait: true, Causes: []Drift{drift}, Reason: "it is loading its data set"})
 		case restartOnly(key):
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Reason: "pending restart: " + key + " takes effect when " + r.Name + " starts next"})
-		case key == "replica-read-only" && drift.Want == "yes" && r.Role == Replica && r.Clients > 0 && !d.allow.Has(AllowClients, ""):
+		case r.cutsClients(key, drift.Want) && !d.allow.Has(AllowClients, ""):
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowClients, ""), Reason: fmt.Sprintf(
 				"%d clients are connected to this writable replica; their writes would fail", r.Clients)})
 		case key == "maxmemory" && r.evicts(drift.Want) && !d.allow.Has(AllowDataLoss, r.Name):
 			d.hold(Held{Subject: r.Name, Causes: []Drift{drift}, Flag: allowFlag(AllowDataLoss, r.Name), Reason: fmt.Sprintf(
 				"it uses %d bytes, more than the new maxmemory %s: keys would be evicted, or writes refused", r.Memory, drift.Want)})
 		default:
-			set := ConfigSet{Node: r.Name, Addr: r.Addr, Key: key, Value: drift.Want, Have: drift.Have}
+			set := ConfigSet{Node: r.Name, Addr: r.Addr, Key: key, Value: drift.Want, Have: drift.Have, Clients: r.cutsClients(key, drift.Want)}
 			if key == "maxmemory" && r.evicts(drift.Want) {
 				set.Risk = ImpactDataLoss
 			}
 			d.add(set, drift)
 		}
 	}
+}
+
+// cutsClients reports whether a setting makes writes fail of clients that write to
+// this replica.
+func (r *RedisState) cutsClients(key, value string) bool {
+	return key == "replica-read-only" && value == "yes" && r.Role == Replica && r.Clients > 0
 }
 
 // evicts reports whether the server uses more memory than the new limit; 0 is no

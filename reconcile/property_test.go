@@ -283,6 +283,9 @@ func (w *world) nothingUnasked(before *State, action Action) {
 		if r := before.Redis[a.Node]; a.Key == "replica-read-only" && r.Role == Replica && r.Clients > 0 && !w.allow.Has(AllowClients, "") {
 			w.failf("%s was taken from its clients unasked", a.Node)
 		}
+		if r := before.Redis[a.Node]; a.Key == "maxmemory" && r.evicts(a.Value) && !w.allow.Has(AllowDataLoss, a.Node) {
+			w.failf("%s was made to evict keys unasked", a.Node)
+		}
 	}
 }
 

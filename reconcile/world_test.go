@@ -170,6 +170,7 @@ var faults = []struct {
 		n.Reach, n.Loading, n.Role, n.Keys, n.ReplID, n.Process.Running = Up, true, Master, 0, "loading", true
 	}},
 	{"clients", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickRedis(r, s).Clients = 3 }},
+	{"data grows", func(r *rand.Rand, _ *schema.Cluster, s *State) { pickRedis(r, s).Memory = 200 << 20 }},
 	{"record", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		s.Record = &Registration{Cluster: s.Cluster, Master: pickRedis(r, s).Addr}
 	}},
@@ -184,6 +185,9 @@ var faults = []struct {
 			p.Process.Foreign = ""
 			p.start(role)
 		})
+	}},
+	{"old proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		onProxy(r, s, func(p *ProxyState) { p.Version, p.Process.Binary = "v1.9.0", "v2.0.0" })
 	}},
 	{"refused settings", func(r *rand.Rand, c *schema.Cluster, s *State) {
 		onProxy(r, s, func(p *ProxyState) {
