@@ -32,7 +32,7 @@ var homes = map[string][]string{
 }
 
 // testOnly are imported by tests alone; they may use the rest of their layer.
-var testOnly = []string{"internal/redistest", "github.com/rogpeppe/go-internal"}
+var testOnly = []string{"internal/redistest", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml"}
 
 // impure is what package reconcile must not import: it decides, others do. The
 // prefix counts, so os/exec and log/slog are meant, too.
