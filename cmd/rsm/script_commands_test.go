@@ -29,7 +29,7 @@ import (
 //	hup JOB                 send it SIGHUP
 //	edit FILE OLD NEW       replace text, once, with ports expanded
 //	crash NODE...           SIGKILL
-//	freeze, thaw NODE...    SIGSTOP, SIGCONT
+//	freeze, thaw NODE...    SIGSTOP, SIGCONT; of a JOB, too
 //	foreign NODE ARGS...    run a redis-server on the node's port that rsm knows nothing of
 //	running, stopped NODE.. whether something listens on the port, at once
 //	pids NODE...            print the processes behind the nodes

@@ -104,6 +104,9 @@ func signals(sig syscall.Signal) func(*testscript.TestScript, bool, []string) {
 		var pids []int
 		for _, node := range nodes {
 			pid, err := l.pid(node)
+			if j := l.jobs[node]; j != nil {
+				pid, err = j.cmd.Process.Pid, nil
+			}
 			ts.Check(err)
 			ts.Check(syscall.Kill(pid, sig))
 			pids = append(pids, pid)

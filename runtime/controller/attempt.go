@@ -136,7 +136,7 @@ func (w *worker) begin(j job) error {
 	if j.trigger == triggerDrift {
 		kind = "drift"
 	}
-	w.tell(ledger.Event{Type: kind, Cluster: w.name, Commit: a.Commit, Attempt: a.ID, Message: fmt.Sprintf("%d steps, impact %s", len(j.plan.Steps), j.plan.Impact())})
+	w.tell(ledger.Event{Type: kind, Cluster: w.name, Commit: a.Commit, Attempt: a.ID, Message: fmt.Sprintf("%s, impact %s", steps(len(j.plan.Steps)), j.plan.Impact())})
 	return nil
 }
 

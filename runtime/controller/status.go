@@ -103,7 +103,14 @@ func remainder(plan *reconcile.Plan) string {
 		add("held %s: %s", h.Subject, h.Reason)
 	}
 	if len(plan.Steps) > 0 {
-		add("%d steps to do", len(plan.Steps))
+		add("%s to do", steps(len(plan.Steps)))
 	}
 	return text
+}
+
+func steps(n int) string {
+	if n == 1 {
+		return "1 step"
+	}
+	return fmt.Sprintf("%d steps", n)
 }

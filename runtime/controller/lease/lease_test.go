@@ -285,17 +285,23 @@ func TestPasswords(t *testing.T) {
 		}})
 		return l
 	}
+	var work sync.WaitGroup // each waits in vain for a while
 	for _, tt := range []struct{ user, password, want string }{
 		{"", "wrong", "WRONGPASS"}, {"", "", "read password: no such file"}, {"nobody", "right", "WRONGPASS"},
 	} {
-		if err := held(t, says(tt.user, tt.password)); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%q %q: %v; want %s", tt.user, tt.password, err, tt.want)
+		work.Go(func() {
+			if err := held(t, says(tt.user, tt.password)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%q %q: %v; want %s", tt.user, tt.password, err, tt.want)
+			}
+		})
+	}
+	work.Go(func() {
+		none, _ := contend(t, addrs, Options{TTL: leastTTL})
+		if err := held(t, none); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
+			t.Errorf("without a password: %v", err)
 		}
-	}
-	none, _ := contend(t, addrs, Options{TTL: leastTTL})
-	if err := held(t, none); err == nil || !strings.Contains(err.Error(), "NOAUTH") {
-		t.Errorf("without a password: %v", err)
-	}
+	})
+	work.Wait()
 	l := says("default", "right")
 	wins(t, l)
 	if reply, err := redistest.Do(servers[0].Addr(), "PING"); err == nil {
@@ -310,6 +316,8 @@ func TestPasswords(t *testing.T) {
 // TestNoSentinel: what is no Sentinel, or says nonsense, is not down.
 func TestNoSentinel(t *testing.T) {
 	t.Parallel()
+	var work sync.WaitGroup
+	defer work.Wait()
 	for name, answer := range map[string]redistest.Reply{
 		"nonsense": redistest.Raw("HTTP/1.1 400\r\n"), "empty": redistest.Bulk(""), "error": redistest.Err("NOPERM no"), "closes": redistest.Close(),
 	} {
@@ -323,12 +331,14 @@ func TestNoSentinel(t *testing.T) {
 			return redistest.Reply{}
 		})
 		l, _ := contend(t, []schema.Addr{schema.Addr(fake.Addr())}, Options{TTL: leastTTL})
-		if err := held(t, l); err == nil {
-			t.Errorf("%s: it has the lease", name)
-		}
-		if s := l.Status(); s.Voters != 1 || s.Sentinels[0].Why == "" {
-			t.Errorf("%s: %+v", name, s)
-		}
+		work.Go(func() {
+			if err := held(t, l); err == nil {
+				t.Errorf("%s: it has the lease", name)
+			}
+			if s := l.Status(); s.Voters != 1 || s.Sentinels[0].Why == "" {
+				t.Errorf("%s: %+v", name, s)
+			}
+		})
 	}
 }
 
