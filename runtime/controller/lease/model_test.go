@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-var runs = flag.Int("runs", 1000, "how many random worlds TestModel looks at")
+var runs = flag.Int("runs", 500, "how many random worlds TestModel looks at")
 
 // TestModel: in random worlds, where Sentinels crash, services freeze, packets
 // are late and networks part, no two services have a round at the same time that
