@@ -223,3 +223,8 @@ func TestWantedFromTheLedger(t *testing.T) {
 		t.Errorf("it works on %q, %v, %v", names, err, wrong)
 	}
 }
+
+// loadsOne is an Evaluate for which every tree declares one cluster.
+func loadsOne(context.Context, schema.Tree) (*schema.Spec, schema.Problems) {
+	return &schema.Spec{Clusters: []*schema.Cluster{{Name: "lain"}}}, nil
+}
