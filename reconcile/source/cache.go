@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -54,9 +56,54 @@ func (c *cache) packs() int {
 	return len(found)
 }
 
-// keep notes that a commit is needed, if it is here.
+// sound is nil when the references and the packs are whole, as far as can be seen
+// without reading all of them. A crash may leave files short, or full of zeros;
+// go-git would look for an object in such a pack, or in another one that has it,
+// as it happens.
+func (c *cache) sound(repo *git.Repository) error {
+	if _, err := repo.Storer.IterReferences(); err != nil {
+		return fmt.Errorf("read references: %w", err)
+	}
+	packs, _ := filepath.Glob(filepath.Join(c.path("repo"), "objects", "pack", "pack-*.*"))
+	for _, name := range packs {
+		base := strings.TrimSuffix(name, filepath.Ext(name))
+		const size = int64(len(plumbing.Hash{}))
+		// Both end with the checksum of the pack, the index with its own behind it.
+		pack, err := tail(base+".pack", size, 0)
+		if err != nil {
+			return err
+		}
+		index, err := tail(base+".idx", size, size)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(pack, index) {
+			return fmt.Errorf("%s does not fit its index", filepath.Base(base))
+		}
+	}
+	return nil
+}
+
+// tail reads bytes of a file, a distance from its end.
+func tail(name string, size, distance int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	got := make([]byte, size)
+	if _, err := f.Seek(-size-distance, io.SeekEnd); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(f, got); err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	return got, nil
+}
+
+// keep notes that a commit is needed.
 func (c *cache) keep(repo *git.Repository, commit plumbing.Hash) {
-	if _, err := repo.CommitObject(commit); err != nil {
+	if commit.IsZero() {
 		return
 	}
 	// If this fails the commit is lost when the branch leaves it and the cache is
@@ -68,9 +115,13 @@ func keepRef(commit plumbing.Hash) plumbing.ReferenceName {
 	return plumbing.ReferenceName(keepRefs + commit.String())
 }
 
-// takeAlong copies the kept commits that a new cache lacks.
+// takeAlong copies the kept commits that a new cache lacks. When it may be lossy,
+// those that cannot be read stay behind.
 func takeAlong(old, next *git.Repository, lossy bool) error {
 	refs, err := old.Storer.IterReferences()
+	if err != nil && lossy {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("read kept commits: %w", err)
 	}

@@ -25,7 +25,7 @@ const (
 	maxFiles    = 10_000
 	maxFileSize = 1 << 20
 	maxSize     = 64 << 20
-	maxEntries  = 500_000
+	maxEntries  = 200_000
 )
 
 // checkout is a commit, and what of it a spec is read from. Nothing is written
@@ -87,6 +87,19 @@ func (c *checkout) tree() (schema.Tree, error) {
 		tree.Files[name] = content
 	}
 	return tree, nil
+}
+
+// complete is nil when all files are there.
+func (c *checkout) complete() error {
+	if err := c.find(); err != nil {
+		return err
+	}
+	for name, blob := range c.files {
+		if err := c.repo.Storer.HasEncodedObject(blob); err != nil {
+			return fmt.Errorf("look for %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 func (c *checkout) names() []string {

@@ -28,6 +28,9 @@ func (g *Git) fetch(ctx context.Context, last plumbing.Hash) (verdict, error) {
 		if renewed := g.renew(ctx, true); renewed != nil {
 			return verdict{}, fmt.Errorf("cache is broken (%w); make a new one: %w", err, renewed)
 		}
+		if repo, failed := g.cache.open(); failed != nil || g.illegible(repo, last) != nil {
+			g.lost = last
+		}
 		got, err = g.bring(ctx, last)
 	}
 	if err != nil {
@@ -51,19 +54,24 @@ func broken(err error) bool {
 // bring fetches into the cache and judges what came.
 func (g *Git) bring(ctx context.Context, last plumbing.Hash) (verdict, error) {
 	repo, err := g.cache.open()
+	if err == nil {
+		err = g.cache.sound(repo)
+	}
 	if err != nil {
 		return verdict{}, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	g.cache.keep(repo, last)
 	tip, err := g.remote.fetch(ctx, repo)
 	if err != nil {
-		if damage := g.damage(); damage != nil && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", errBroken, damage)
-		}
 		return verdict{}, err
 	}
 	if repo, err = g.cache.open(); err != nil { // go-git remembers which packs there were
 		return verdict{}, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	if last != g.lost {
+		if err := g.illegible(repo, last); err != nil {
+			return verdict{}, fmt.Errorf("%w: %w", errBroken, err)
+		}
+		g.cache.keep(repo, last)
 	}
 	got, err := g.judge(repo, tip, last)
 	if err != nil {
@@ -72,22 +80,15 @@ func (g *Git) bring(ctx context.Context, last plumbing.Hash) (verdict, error) {
 	return got, nil
 }
 
-// damage is why the last commit cannot be read from the cache, nil when it can.
-func (g *Git) damage() error {
-	repo, err := g.cache.open()
-	if err != nil {
-		return err
+// illegible is why the spec of a commit cannot be read from the cache, nil when it
+// can, and for no commit. Packs that are sound hold what their index says.
+func (g *Git) illegible(repo *git.Repository, commit plumbing.Hash) error {
+	if commit.IsZero() {
+		return nil
 	}
-	tip, err := repo.Storer.Reference(tipRef)
-	if errors.Is(err, plumbing.ErrReferenceNotFound) {
-		return nil // nothing was fetched yet
-	}
-	if err != nil {
-		return err
-	}
-	at, err := newCheckout(repo, tip.Hash(), g.config.Path)
+	at, err := newCheckout(repo, commit, g.config.Path)
 	if err == nil {
-		_, err = at.tree()
+		err = at.complete()
 	}
 	if errors.Is(err, ErrRefused) {
 		return nil

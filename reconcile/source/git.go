@@ -91,6 +91,8 @@ type Git struct {
 	lock   *supervise.Lock
 	// Each holds one token while its question is on its way.
 	polls, fetches chan struct{}
+	// lost is a last commit that even a new cache does not have. Fetches have it.
+	lost plumbing.Hash
 	// reads keeps the cache in its place while somebody reads from it.
 	reads sync.RWMutex
 }

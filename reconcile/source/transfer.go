@@ -31,8 +31,8 @@ func transfer(from, to *git.Repository, commit plumbing.Hash) error {
 	if err != nil {
 		return fmt.Errorf("copy %s: write pack: %w", commit, err)
 	}
-	// A pack of whole objects: looking for similar ones costs more than it saves.
-	_, err = packfile.NewEncoder(w, from.Storer, false).Encode(wanted, 0)
+	// With a window, objects that are stored as deltas stay so.
+	_, err = packfile.NewEncoder(w, from.Storer, false).Encode(wanted, 10)
 	if err = errors.Join(err, w.Close()); err != nil {
 		return fmt.Errorf("copy %s: write pack: %w", commit, err)
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -107,7 +108,7 @@ func (w *world) serve(guard func(http.Handler) http.Handler) string {
 		w.Fatal(err)
 	}
 	var handler http.Handler = &cgi.Handler{
-		Path: git, Args: []string{"http-backend"}, Dir: w.dir,
+		Path: git, Args: []string{"http-backend"}, Dir: w.dir, Stderr: io.Discard,
 		Env: []string{"GIT_PROJECT_ROOT=" + w.dir, "GIT_HTTP_EXPORT_ALL=1", "HOME=" + w.dir},
 	}
 	if guard != nil {
