@@ -4,7 +4,8 @@
 #
 #   setup.sh           what running rsm needs
 #   setup.sh race      and what the tests need: a C compiler for Go's race
-#                      detector, and the client programs that talk to the proxy
+#                      detector, the client programs that talk to the proxy, and
+#                      git, gpg and an sshd, which the tests start themselves
 #   setup.sh ansible   and ansible-core and redis-cli, for the benchmark
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -81,12 +82,14 @@ install_packages() {
 	[ "$(id -u)" = 0 ] || has sudo || fail "not root, and no sudo: run as root: $by_hand"
 
 	# Only units that were not there before may be touched afterwards.
-	local fresh=() name
+	local fresh=() name unit
 	for name in "$@"; do
-		case $name in redis-*)
-			[ -e "/etc/init.d/$name" ] || [ -e "/lib/systemd/system/$name.service" ] || fresh+=("$name")
-			;;
+		case $name in
+		redis-*) unit=$name ;;
+		openssh-server) unit=ssh ;;
+		*) continue ;;
 		esac
+		[ -e "/etc/init.d/$unit" ] || [ -e "/lib/systemd/system/$unit.service" ] || fresh+=("$unit")
 	done
 
 	echo "setup: installing $*" >&2
@@ -128,6 +131,10 @@ if [ "$extra" = race ]; then
 	/usr/bin/python3 -c 'import redis' >/dev/null 2>&1 || missing+=(python3-redis)
 	has node || missing+=(nodejs)
 	has npm || missing+=(npm)
+	has git || missing+=(git)
+	has gpg && has gpg-agent || missing+=(gnupg)
+	has sshd || [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
+	has ssh-keygen || missing+=(openssh-client)
 fi
 if [ "$extra" = ansible ]; then
 	has ansible-playbook || missing+=(ansible-core)

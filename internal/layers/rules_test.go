@@ -22,7 +22,6 @@ var layers = [][]string{
 var homes = map[string][]string{
 	"cuelang.org/go":             {"schema"},
 	"github.com/go-git/go-git":   {"reconcile/source"},
-	"github.com/hiddeco/sshsig":  {"reconcile/source"},
 	"github.com/netresearch":     {"schema", "reconcile/window"},
 	"github.com/prometheus":      {"runtime/", "cmd/rsm"},
 	"github.com/redis/go-redis":  {"reconcile/observe", "reconcile/execute", "runtime/worker", "runtime/registry", "runtime/clients"},
