@@ -106,7 +106,7 @@ func (d *deployment) planned(c *cli.Context) ([]planned, *stateFile, error) {
 func (d *deployment) writePlans(plans []planned, from *stateFile, format string, verbose bool) error {
 	switch format {
 	case "json":
-		return writePlansAgainst(d.con.out, plans, from)
+		return writePlansJSON(d.con.out, plans, from)
 	case "markdown":
 		return writePlansMarkdown(d.con.out, plans, from, verbose)
 	case "github":

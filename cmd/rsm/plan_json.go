@@ -15,10 +15,9 @@ type planJSON struct {
 	Window *closed `json:"window,omitempty"`
 }
 
-func writePlansJSON(w io.Writer, plans []planned) error { return writePlansAgainst(w, plans, nil) }
-
-// writePlansAgainst is writePlansJSON for plans that a state file led to.
-func writePlansAgainst(w io.Writer, plans []planned, from *stateFile) error {
+// writePlansJSON writes one document; from is the state file that the plans are
+// for, nil when it is the servers.
+func writePlansJSON(w io.Writer, plans []planned, from *stateFile) error {
 	doc := struct {
 		FormatVersion string `json:"format_version"`
 		// Against tells of the file that stands for the servers.

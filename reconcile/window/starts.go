@@ -11,9 +11,16 @@ const near = 12 * time.Hour
 
 // around finds the last begin of a window that at is in.
 func (w window) around(at time.Time) (start time.Time, in bool) {
-	for begin := range w.starts(at.Add(-w.length), at) {
-		if !begin.After(at) && begin.Add(w.length).After(at) && begin.After(start) {
-			start, in = begin, true
+	// A long window that begins often has begun in the last hour: thousands of
+	// times before need not be looked at.
+	for _, back := range []time.Duration{min(time.Hour, w.length), w.length} {
+		for begin := range w.starts(at.Add(-back), at) {
+			if !begin.After(at) && begin.Add(w.length).After(at) && begin.After(start) {
+				start, in = begin, true
+			}
+		}
+		if in {
+			break
 		}
 	}
 	return start, in
