@@ -3,13 +3,13 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,7 +24,7 @@ type hookLab struct {
 	rsm, repo, clone, token string
 	asked                   atomic.Int64
 	server                  *httptest.Server
-	blocked                 chan struct{} // nil: the service answers
+	blocked                 sync.RWMutex // while it is locked, the service does not answer
 }
 
 func newHookLab(t *testing.T) *hookLab {
@@ -40,10 +40,8 @@ func newHookLab(t *testing.T) *hookLab {
 		t.Fatal(err)
 	}
 	l.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if l.blocked != nil {
-			_, _ = io.Copy(io.Discard, r.Body)
-			<-l.blocked
-		}
+		l.blocked.RLock()
+		defer l.blocked.RUnlock()
 		receiver.ServeHTTP(w, r)
 	}))
 	t.Cleanup(l.server.Close)
@@ -122,13 +120,13 @@ func TestHookPush(t *testing.T) {
 	l.logged("401 Unauthorized: the signature does not match")
 
 	// A service that hangs delays nobody.
-	l.blocked = make(chan struct{})
+	l.blocked.Lock()
 	start := time.Now()
 	l.push("main")
 	if took := time.Since(start); took >= notifyTime {
 		t.Errorf("a push took %s", took)
 	}
-	close(l.blocked)
+	l.blocked.Unlock()
 	l.logged("401")
 	l.server.Close()
 	l.push("main")
