@@ -59,6 +59,7 @@ func TestOpen(t *testing.T) {
 			"2026-03-04 08:00 +00", "2026-03-04 12:30 +00"},
 		{"denies that overlap themselves", nil, list(win("*/10 8-9 * * *", "15m", "UTC")), "2026-03-04 08:05 +00", "2026-03-04 10:05 +00"},
 		{"always denied", nil, list(win("*/30 * * * *", "1h", "UTC")), "2026-03-04 08:05 +00", "never"},
+		{"denied minute by minute", nil, list(win("* * 1-30 * *", "1m", "UTC")), "2026-03-04 08:05 +00", "2026-03-31 00:00 +00"},
 		{"allowed where it is denied", saturday, list(win("0 1 * * 6", "6h", "UTC")), "2026-03-04 08:05 +00", "never"},
 		{"in four years", list(win("0 0 29 2 *", "1h", "UTC")), nil, "2025-03-04 08:05 +00", "never"},
 		{"in a year", list(win("0 0 1 3 *", "1h", "UTC")), nil, "2025-03-04 08:05 +00", "2026-03-01 00:00 +00"},
