@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"unicode"
 
@@ -148,8 +149,18 @@ func (n *network) refusal(err error, c credentials) string {
 	return ""
 }
 
-// scrub makes one short line of a text, without secrets.
-func (c credentials) scrub(text string) string {
+// ownPort is what a connection had on this side: another one each time.
+var ownPort = regexp.MustCompile(`\S+:\d+->`)
+
+// scrub makes one short line of an error, without secrets and without what
+// differs each time, so that the same trouble is told once.
+func (c credentials) scrub(err error) string {
+	text := ownPort.ReplaceAllString(err.Error(), "")
+	for _, plain := range []error{transport.ErrAuthenticationRequired, transport.ErrAuthorizationFailed} {
+		if errors.Is(err, plain) {
+			text = plain.Error() // what follows is a page of the server
+		}
+	}
 	for _, secret := range c.secrets {
 		text = strings.ReplaceAll(text, secret, "***")
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"rsm/internal/supervise"
 )
 
 const (
@@ -22,15 +27,29 @@ const (
 )
 
 // cache is a bare repository in the directory "repo". A new one is made in
-// "next"; while they change places the old one is in "old".
+// "next"; while they change places the old one is in "old". Who fetches holds
+// the file "lock", who reads shares the file "place".
 type cache struct{ dir string }
 
 func (c *cache) path(name string) string { return filepath.Join(c.dir, name) }
 
-// recover ends what a process left behind when it died, and makes the
-// repository if there is none.
-func (c *cache) recover() error {
-	_, err := os.Stat(c.path("repo"))
+// prepare makes the repository if there is none, and ends what a process left behind
+// when it died.
+func (c *cache) prepare() error {
+	if err := os.MkdirAll(c.dir, 0o700); err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	once, cancel := context.WithCancel(context.Background())
+	cancel() // do not wait
+	lock, err := supervise.Acquire(once, c.path("lock"), "the start of a source", time.Now())
+	if errors.Is(err, supervise.ErrLocked) {
+		return nil // another one uses it
+	}
+	if err != nil {
+		return fmt.Errorf("make cache: %w", err)
+	}
+	defer lock.Release()
+	_, err = os.Stat(c.path("repo"))
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.Rename(c.path("old"), c.path("repo")); errors.Is(err, fs.ErrNotExist) {
 			_, err = git.PlainInit(c.path("repo"), true)
@@ -46,6 +65,23 @@ func (c *cache) recover() error {
 		}
 	}
 	return nil
+}
+
+// hold keeps the repository in its place, for reading with syscall.LOCK_SH, or
+// keeps all readers away with syscall.LOCK_EX.
+func (c *cache) hold(how int) (release func(), err error) {
+	f, err := os.OpenFile(c.path("place"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("hold cache: %w", err)
+	}
+	for err = syscall.EINTR; errors.Is(err, syscall.EINTR); {
+		err = syscall.Flock(int(f.Fd()), how)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("hold cache: %w", err)
+	}
+	return func() { _ = f.Close() }, nil
 }
 
 func (c *cache) open() (*git.Repository, error) { return git.PlainOpen(c.path("repo")) }
@@ -159,8 +195,13 @@ func (c *cache) begin() (*git.Repository, error) {
 	return next, nil
 }
 
-// swap puts the new repository in the place of the old one. Nobody may read.
+// swap puts the new repository in the place of the old one, when nobody reads.
 func (c *cache) swap() error {
+	release, err := c.hold(syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := os.RemoveAll(c.path("old")); err != nil {
 		return fmt.Errorf("clean cache: %w", err)
 	}

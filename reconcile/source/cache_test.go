@@ -1,6 +1,7 @@
 package source
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"rsm/internal/supervise"
 )
@@ -131,9 +133,9 @@ func TestPacks(t *testing.T) {
 	}
 }
 
-// TestOneAtATime: a second user of the cache is told who has it; what one that
-// died left behind is put in order.
-func TestOneAtATime(t *testing.T) {
+// TestShared: others read while one fetches; what one that died left behind is
+// put in order.
+func TestShared(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	first := w.commit("deploy/n.cue", aSpec)
@@ -141,10 +143,17 @@ func TestOneAtATime(t *testing.T) {
 	c := Config{URL: w.bare, Branch: "main", Cache: filepath.Join(w.dir, "cache")}
 	g := w.open(c)
 	is(t, g, "", first, aSpec)
-	if _, err := NewGit(c); !errors.Is(err, supervise.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprint(os.Getpid())) {
-		t.Errorf("got %v", err)
+	lock, err := supervise.Acquire(t.Context(), g.cache.path("lock"), "somebody", time.Now())
+	w.must(err)
+	other := w.open(c)
+	holds(t, other, first, aSpec)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	if _, err := other.Fetch(ctx, ""); !errors.Is(err, supervise.ErrLocked) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("two fetch at once: %v", err)
 	}
-	w.must(g.Close())
+	cancel()
+	w.must(lock.Release())
+	is(t, other, "", first, aSpec)
 	// It died between the two renames of a swap.
 	w.must(os.Rename(g.cache.path("repo"), g.cache.path("old")))
 	w.must(os.MkdirAll(g.cache.path("next"), 0o700))
@@ -161,7 +170,9 @@ func TestTogether(t *testing.T) {
 	w := newWorld(t)
 	first := w.commit("deploy/n.cue", aSpec)
 	w.push()
-	g := w.open(ways["http"](w))
+	c := ways["http"](w)
+	c.Cache = filepath.Join(w.dir, "cache")
+	g, other := w.open(c), w.open(c)
 	is(t, g, "", first, aSpec)
 	var all sync.WaitGroup
 	for i := range 4 {
@@ -174,12 +185,13 @@ func TestTogether(t *testing.T) {
 				case 1:
 					_, err = g.Fetch(t.Context(), first)
 				case 2:
-					g.fetches <- struct{}{}
-					err = g.renew(t.Context(), false)
-					<-g.fetches
+					var lock *supervise.Lock
+					if lock, err = supervise.Acquire(t.Context(), g.cache.path("lock"), "the test", time.Now()); err == nil {
+						err = errors.Join(g.renew(t.Context(), false), lock.Release())
+					}
 				case 3:
 					for range 20 {
-						if tree, failed := g.Tree(first); failed != nil || len(tree.Files) != 1 {
+						if tree, failed := other.Tree(first); failed != nil || len(tree.Files) != 1 {
 							err = fmt.Errorf("read %v: %w", tree, failed)
 						}
 					}

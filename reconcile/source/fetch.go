@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"rsm/internal/supervise"
 )
 
 // manyPacks is how many packs a cache may have before it is made anew: every
@@ -23,6 +26,11 @@ type verdict struct {
 // fetch is Fetch without its patience. What fails in the cache is tried once
 // more with a new one.
 func (g *Git) fetch(ctx context.Context, last plumbing.Hash) (verdict, error) {
+	lock, err := supervise.Acquire(ctx, g.cache.path("lock"), "a fetch from "+g.remote.String(), time.Now())
+	if err != nil {
+		return verdict{}, err
+	}
+	defer lock.Release()
 	got, err := g.bring(ctx, last)
 	if broken(err) {
 		if renewed := g.renew(ctx, true); renewed != nil {
@@ -167,7 +175,5 @@ func (g *Git) renew(ctx context.Context, lossy bool) error {
 	} else if !lossy {
 		return err
 	}
-	g.reads.Lock()
-	defer g.reads.Unlock()
 	return g.cache.swap()
 }

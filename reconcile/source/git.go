@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
-	"sync"
+	"syscall"
 	"time"
 
 	"github.com/go-git/go-git/v5"
 	"github.com/go-git/go-git/v5/plumbing"
 
-	"rsm/internal/supervise"
 	"rsm/schema"
 )
 
@@ -53,7 +51,8 @@ type Config struct {
 	Branch string
 	// Path is the spec directory, or .cue file, in the repository; "" is the root.
 	Path string
-	// Cache is a directory, which is created. One Git at a time has it.
+	// Cache is a directory, which is created. Several may share it, in other
+	// processes, too: one at a time fetches, and reading never waits for that.
 	Cache string
 	Auth  Auth
 	Trust Trust
@@ -88,17 +87,15 @@ type Git struct {
 	remote remote
 	trust  *trust
 	cache  *cache
-	lock   *supervise.Lock
 	// Each holds one token while its question is on its way.
 	polls, fetches chan struct{}
 	// lost is a last commit that even a new cache does not have. Fetches have it.
 	lost plumbing.Hash
-	// reads keeps the cache in its place while somebody reads from it.
-	reads sync.RWMutex
 }
 
 // remote is where the branch is.
 type remote interface {
+	fmt.Stringer // where that is, for messages
 	// tip returns the commit of the branch.
 	tip(ctx context.Context) (plumbing.Hash, error)
 	// fetch brings it, and all that it is made of, into a repository.
@@ -123,22 +120,12 @@ func NewGit(config Config) (*Git, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open source: %w", err)
 	}
-	if err := os.MkdirAll(config.Cache, 0o700); err != nil {
-		return nil, fmt.Errorf("open source: make cache: %w", err)
-	}
-	once, cancel := context.WithCancel(context.Background())
-	cancel() // somebody else may hold it for days: do not wait
 	cache := &cache{dir: config.Cache}
-	lock, err := supervise.Acquire(once, cache.path("lock"), "the git source "+config.Cache, time.Now())
-	if err != nil {
-		return nil, fmt.Errorf("open source: %w", err)
-	}
-	if err := cache.recover(); err != nil {
-		_ = lock.Release()
+	if err := cache.prepare(); err != nil {
 		return nil, fmt.Errorf("open source: %w", err)
 	}
 	return &Git{
-		config: config, remote: from, trust: trust, cache: cache, lock: lock,
+		config: config, remote: from, trust: trust, cache: cache,
 		polls: make(chan struct{}, 1), fetches: make(chan struct{}, 1),
 	}, nil
 }
@@ -147,7 +134,7 @@ func NewGit(config Config) (*Git, error) {
 func (g *Git) Poll(ctx context.Context) (commit string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, g.config.Timeout)
 	defer cancel()
-	tip, err := within(ctx, g.polls, g.remote.tip)
+	tip, err := within(ctx, g.remote, g.polls, g.remote.tip)
 	if err != nil {
 		return "", fmt.Errorf("poll: %w", err)
 	}
@@ -162,7 +149,7 @@ func (g *Git) Poll(ctx context.Context) (commit string, err error) {
 func (g *Git) Fetch(ctx context.Context, last string) (Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, 12*g.config.Timeout)
 	defer cancel()
-	got, err := within(ctx, g.fetches, func(ctx context.Context) (verdict, error) {
+	got, err := within(ctx, g.remote, g.fetches, func(ctx context.Context) (verdict, error) {
 		return g.fetch(ctx, plumbing.NewHash(last))
 	})
 	if err == nil {
@@ -199,16 +186,19 @@ func (g *Git) Tree(commit string) (schema.Tree, error) {
 	return tree, nil
 }
 
-// Close frees the cache.
-func (g *Git) Close() error { return g.lock.Release() }
+// Close ends the use of the cache; a fetch that is on its way ends by itself.
+func (g *Git) Close() error { return nil }
 
 // read opens a commit of the cache for a question. Each has a repository of its
 // own, as those of go-git are not for several goroutines.
 func read[T any](g *Git, commit string, ask func(*checkout) (T, error)) (value T, err error) {
-	g.reads.RLock()
-	defer g.reads.RUnlock()
 	defer survive(&err)
 	var none T
+	release, err := g.cache.hold(syscall.LOCK_SH)
+	if err != nil {
+		return none, err
+	}
+	defer release()
 	repo, err := g.cache.open()
 	if err != nil {
 		return none, err
@@ -222,7 +212,7 @@ func read[T any](g *Git, commit string, ask func(*checkout) (T, error)) (value T
 
 // within asks a question that may not heed its context, as the handshake of ssh
 // does not. Such a question keeps its place in the slot, so that they do not pile up.
-func within[T any](ctx context.Context, slot chan struct{}, ask func(context.Context) (T, error)) (T, error) {
+func within[T any](ctx context.Context, whom fmt.Stringer, slot chan struct{}, ask func(context.Context) (T, error)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -231,7 +221,7 @@ func within[T any](ctx context.Context, slot chan struct{}, ask func(context.Con
 	select {
 	case slot <- struct{}{}:
 	case <-ctx.Done():
-		return none, fmt.Errorf("an earlier question has no answer yet: %w", context.Cause(ctx))
+		return none, unanswered(whom, ctx)
 	}
 	answers := make(chan answer, 1)
 	go func() {
@@ -245,8 +235,13 @@ func within[T any](ctx context.Context, slot chan struct{}, ask func(context.Con
 	case got := <-answers:
 		return got.value, got.err
 	case <-ctx.Done():
-		return none, fmt.Errorf("no answer: %w", context.Cause(ctx))
+		return none, unanswered(whom, ctx)
 	}
+}
+
+// unanswered is always the same text, so that it is told once.
+func unanswered(whom fmt.Stringer, ctx context.Context) error {
+	return fmt.Errorf("%s: no answer: %w", whom, ctx.Err())
 }
 
 // survive turns a crash into an error: what is read was written by others, and

@@ -65,6 +65,8 @@ type network struct {
 	auth   Auth
 }
 
+func (n *network) String() string { return n.url }
+
 // check refuses what would be unsafe, and reads every key once.
 func (n *network) check() error {
 	if n.secure == "http" && n.auth.Token != nil && !loopback(n.host) {
@@ -134,7 +136,7 @@ func (n *network) fetch(ctx context.Context, into *git.Repository) (plumbing.Has
 // explain says what an error of the transport means, in one line and without
 // secrets. Its text may come from the server.
 func (n *network) explain(err error, c credentials) error {
-	text, hint := c.scrub(err.Error()), n.refusal(err, c)
+	text, hint := c.scrub(err), n.refusal(err, c)
 	switch {
 	case errors.Is(err, plumbing.ErrObjectNotFound):
 		return fmt.Errorf("%s: %w: %w", n.url, errBroken, err)
@@ -147,6 +149,9 @@ func (n *network) explain(err error, c credentials) error {
 	case hint != "":
 		return fmt.Errorf("%s: %w: %s; %s", n.url, ErrAuth, text, hint)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = context.DeadlineExceeded // without what it was doing just then
+		}
 		return fmt.Errorf("%s: no answer: %w", n.url, err)
 	}
 	return fmt.Errorf("%s: %s", n.url, text)
@@ -166,6 +171,8 @@ func newLocal(path string, branch plumbing.ReferenceName) (remote, error) {
 	}
 	return &local{path: abs, branch: branch}, nil
 }
+
+func (l *local) String() string { return l.path }
 
 func (l *local) open() (*git.Repository, plumbing.Hash, error) {
 	repo, err := git.PlainOpenWithOptions(l.path, &git.PlainOpenOptions{EnableDotGitCommonDir: true})

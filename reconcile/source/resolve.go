@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"syscall"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -9,9 +10,12 @@ import (
 // Resolve returns the full hash of a commit in the cache, by the beginning of its
 // hash. It does not ask the remote.
 func (g *Git) Resolve(name string) (commit string, err error) {
-	g.reads.RLock()
-	defer g.reads.RUnlock()
 	defer survive(&err)
+	release, err := g.cache.hold(syscall.LOCK_SH)
+	if err != nil {
+		return "", err
+	}
+	defer release()
 	repo, err := g.cache.open()
 	if err != nil {
 		return "", err
