@@ -19,7 +19,7 @@ import (
 
 // concurrent is how many scripts run at a time. They mostly wait for Sentinel,
 // so there may be more of them than processors.
-const concurrent = "8"
+const concurrent = "6"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
