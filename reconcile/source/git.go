@@ -221,7 +221,7 @@ func within[T any](ctx context.Context, whom fmt.Stringer, slot chan struct{}, a
 	select {
 	case slot <- struct{}{}:
 	case <-ctx.Done():
-		return none, unanswered(whom, ctx)
+		return none, unanswered(ctx, whom)
 	}
 	answers := make(chan answer, 1)
 	go func() {
@@ -235,12 +235,12 @@ func within[T any](ctx context.Context, whom fmt.Stringer, slot chan struct{}, a
 	case got := <-answers:
 		return got.value, got.err
 	case <-ctx.Done():
-		return none, unanswered(whom, ctx)
+		return none, unanswered(ctx, whom)
 	}
 }
 
 // unanswered is always the same text, so that it is told once.
-func unanswered(whom fmt.Stringer, ctx context.Context) error {
+func unanswered(ctx context.Context, whom fmt.Stringer) error {
 	return fmt.Errorf("%s: no answer: %w", whom, ctx.Err())
 }
 
