@@ -39,8 +39,8 @@ type Cluster struct {
 	Auth     Auth
 	// Proxies are those that serve this cluster, sorted by name.
 	Proxies []Proxy `json:",omitempty"`
-	// DependsOn names the clusters that must be in order before this one is
-	// changed unasked, sorted.
+	// DependsOn names the clusters that must have taken a commit before this one
+	// does, sorted.
 	DependsOn []string `json:",omitempty"`
 	// Maintenance says when it may be changed unasked.
 	Maintenance Maintenance `json:",omitzero"`
