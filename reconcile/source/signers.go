@@ -44,6 +44,10 @@ func parseSigner(row string) (allowed, error) {
 		}
 		rest = after
 	}
+	// The parser would pass over options before the key, and so over bounds.
+	if word, _, _ := field(rest); !keyType(word) {
+		return allowed{}, errors.New("no key that can be understood")
+	}
 	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(rest))
 	if err != nil {
 		return allowed{}, errors.New("no key that can be understood")

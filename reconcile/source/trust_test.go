@@ -180,6 +180,7 @@ func TestAllowedSigners(t *testing.T) {
 		{"ada namespaces=\"git\",cert-authority " + key, "certificate authorities are not supported"},
 		{"\nada colour=blue " + key, "line 2: option \"colour\""},
 		{"ada valid-before=2020 " + key, "valid-before: \"2020\" is not a time"},
+		{`ada namespaces="git" valid-before="20200101" ` + key, "no key that can be understood"},
 		{"ada ssh-ed25519 AAAA", "no key that can be understood"},
 	} {
 		_, err := NewGit(Config{URL: w.bare, Branch: "main", Cache: filepath.Join(w.dir, "c"),
