@@ -42,11 +42,11 @@ type Cluster struct {
 	// DependsOn names the clusters that must have taken a commit before this one
 	// does, sorted.
 	DependsOn []string `json:",omitempty"`
-	// Maintenance says when it may be changed unasked.
+	// Maintenance says when something new may be applied unasked.
 	Maintenance Maintenance `json:",omitzero"`
 }
 
-// Maintenance says when a cluster may be changed with nobody looking. The zero
+// Maintenance says when something new may be applied with nobody asked. The zero
 // value means always; package reconcile/window decides.
 type Maintenance struct {
 	// Allow are the windows to which changes are kept; empty means any time.

@@ -31,7 +31,6 @@ func reconcileCommand(con *console) *cli.Command {
 			&cli.BoolFlag{Name: "watch", Usage: "go on for ever"},
 			&cli.DurationFlag{Name: "interval", Value: 10 * time.Second, Usage: "time between two looks, with --watch"},
 			&cli.DurationFlag{Name: "timeout", Value: 15 * time.Minute, Usage: "give up after this time, without --watch"},
-			ignoreWindowsFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "print the report as JSON, without --watch"},
 			&cli.StringFlag{Name: "webhook", Usage: "listen at `ADDRESS` for webhooks, and for who watches the service, with --git and --watch"},
 			&cli.StringFlag{Name: "webhook-secret-file", Usage: "`FILE` with the secret of the webhook; or the variable " + envHookSecret},
@@ -74,9 +73,6 @@ func onceOnly(c *cli.Context) error {
 			return usage("--allow %s is for one apply or reconcile, not for --watch", kind)
 		}
 	}
-	if c.Bool("ignore-windows") {
-		return usage("--ignore-windows is for one apply or reconcile, not for --watch")
-	}
 	return nil
 }
 
@@ -92,11 +88,7 @@ func (d *deployment) reconcileOnce(c *cli.Context) error {
 	reports := make([]*reconcile.Report, len(d.clusters))
 	var wg sync.WaitGroup
 	for i, cluster := range d.clusters {
-		applier := d.applier(cluster, bar.event)
-		if !c.Bool("ignore-windows") {
-			applier.Permit = inWindow
-		}
-		wg.Go(func() { reports[i] = converge(ctx, applier, cluster) })
+		wg.Go(func() { reports[i] = d.converge(ctx, cluster, bar.event) })
 	}
 	wg.Wait()
 	bar.end()
@@ -112,8 +104,8 @@ func (d *deployment) reconcileOnce(c *cli.Context) error {
 }
 
 // converge is Converge with everything that went wrong in the report.
-func converge(ctx context.Context, applier *reconcile.Applier, c *schema.Cluster) *reconcile.Report {
-	report, err := applier.Converge(ctx, c)
+func (d *deployment) converge(ctx context.Context, c *schema.Cluster, notify func(reconcile.Event)) *reconcile.Report {
+	report, err := d.applier(c, notify).Converge(ctx, c)
 	if err != nil {
 		report.Err = &exit{exitCode(err), err}
 		report.Error = err.Error()
@@ -203,9 +195,7 @@ func (w *watcher) reload(ctx context.Context) {
 }
 
 func (w *watcher) cluster(ctx context.Context, d *deployment, cluster *schema.Cluster) {
-	applier := d.applier(cluster, w.bar.event)
-	applier.Permit = inWindow
-	report, err := applier.Pass(ctx, cluster)
+	report, err := d.applier(cluster, w.bar.event).Pass(ctx, cluster)
 	switch {
 	case ctx.Err() != nil:
 	case err != nil:

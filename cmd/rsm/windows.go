@@ -1,19 +1,17 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
-	"rsm/reconcile"
 	"rsm/reconcile/window"
 	"rsm/schema"
 )
 
 func ignoreWindowsFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "ignore-windows", Usage: "make changes outside of the maintenance windows, too"}
+	return &cli.BoolFlag{Name: "ignore-windows", Usage: "apply outside of the maintenance windows, too"}
 }
 
 // closed tells that a cluster's maintenance windows keep it from being changed
@@ -48,14 +46,6 @@ func (c *closed) String() string {
 // line is what a plan says of it.
 func (c *closed) line() string {
 	return "Not now: " + c.String() + "."
-}
-
-// inWindow lets a step be done that nobody is asked for.
-func inWindow(_ context.Context, c *schema.Cluster, _ reconcile.Step) error {
-	if closed := closedAt(c, time.Now()); closed != nil {
-		return refused("cluster %s is outside of its maintenance windows: %s", c.Name, closed)
-	}
-	return nil
 }
 
 // keepWindows looks at those that would be changed outside of their windows: a
