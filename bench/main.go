@@ -20,12 +20,16 @@ import (
 	"strings"
 	"syscall"
 
+	"rsm/bench/gitops"
 	"rsm/bench/proxy"
 )
 
 // proxyCommand as the first argument measures the proxy instead; package proxy
 // has the rest.
 const proxyCommand = "proxy"
+
+// gitopsCommand measures the service: see package gitops.
+const gitopsCommand = "gitops"
 
 // options are the flags.
 type options struct {
@@ -42,6 +46,9 @@ func main() {
 	defer stop()
 	if len(os.Args) > 1 && os.Args[1] == proxyCommand {
 		exit(proxy.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == gitopsCommand {
+		exit(gitops.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
 	}
 	var o options
 	flag.StringVar(&o.rsm, "rsm", "bin/rsm", "the rsm `binary`")

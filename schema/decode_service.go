@@ -26,7 +26,7 @@ func (d *decoder) decodeService(s *Service, root map[string]any) {
 		Listen:   or(root, "listen", defaultListen),
 		Token:    d.secret("token", root, "token"),
 		Budget:   or(root, "budget", defaultBudget),
-		LeaseTTL: d.atLeast("leaseTTL", or(root, "leaseTTL", defaultLeaseTTL), time.Second),
+		LeaseTTL: d.atLeast("leaseTTL", or(root, "leaseTTL", defaultLeaseTTL), 2*time.Second),
 		Heal:     or(root, "heal", "yes") == "yes",
 	}
 	d.checkListen(s.Listen)

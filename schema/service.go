@@ -18,7 +18,7 @@ type Service struct {
 	// Budget is how many disruptive steps a pass may make; 0 is no limit.
 	Budget int
 	Notify []Notify
-	// LeaseTTL is at least 1 s.
+	// LeaseTTL is at least 2 s.
 	LeaseTTL time.Duration
 	// Heal repairs drift from the commit in force.
 	Heal bool

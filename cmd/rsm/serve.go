@@ -46,7 +46,7 @@ func (s *service) run(ctx context.Context, con *console) error {
 	defer git.Close()
 	book := ledger.Open(ledgerDir(s.stateDir), nil)
 	sender := notify.New(notify.Sinks(s.Notify, log), log)
-	c := s.controller(git, book, sender, log)
+	c := s.controller(git, book, log)
 	receiver, err := s.receiver(c, log)
 	if err != nil {
 		return err
@@ -61,19 +61,27 @@ func (s *service) run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer func() { _ = book.Ended() }()
-	return s.runAll(ctx, c, sender)
+	return s.runAll(ctx, c, book, sender)
 }
 
 // runAll runs the controller, and what lives as long as it.
-func (s *service) runAll(ctx context.Context, c *controller.Controller, sender *notify.Sender) error {
+func (s *service) runAll(ctx context.Context, c *controller.Controller, book *ledger.Ledger, sender *notify.Sender) error {
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
-	var beside sync.WaitGroup
-	beside.Go(func() { _ = sender.Run(inner) })
+	defer stop()
 	manager := sdnotify.Open(os.Getenv)
+	var telling, beside sync.WaitGroup
+	hear, deaf := context.WithCancel(inner)
+	from := book.End()
+	telling.Go(func() { // by way of the ledger, as commands tell what people decide
+		_ = book.FollowFrom(hear, from, func(e ledger.Event) error { sender.Tell(e); return nil })
+	})
+	beside.Go(func() { _ = sender.Run(inner) })
 	beside.Go(func() { manager.Watch(inner, c.Alive) })
 	_ = manager.Ready("follows " + s.Source.URL + " " + s.Source.Branch)
 	err := c.Run(ctx)
 	_ = manager.Stopping()
+	deaf()
+	telling.Wait()
 	stop()
 	beside.Wait()
 	return err
@@ -92,7 +100,7 @@ func hangups(f func()) (stop func()) {
 }
 
 // controller wires the parts together.
-func (s *service) controller(git *source.Git, book *ledger.Ledger, sender *notify.Sender, log *slog.Logger) *controller.Controller {
+func (s *service) controller(git *source.Git, book *ledger.Ledger, log *slog.Logger) *controller.Controller {
 	machine := &host.Host{Dir: s.stateDir, Version: version}
 	logs := slices.ContainsFunc(s.Notify, func(n schema.Notify) bool { return n.Type == "log" })
 	observer := &observe.Observer{Host: machine}
@@ -116,7 +124,6 @@ func (s *service) controller(git *source.Git, book *ledger.Ledger, sender *notif
 			if !logs {
 				logEvent(log, e)
 			}
-			sender.Tell(e)
 		},
 	})
 }

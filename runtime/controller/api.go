@@ -56,8 +56,10 @@ func (c *Controller) Handler(token func() (string, error), receiver *hook.Receiv
 	}
 	write("POST /api/v1/reconcile", func(*http.Request) error { return nil })
 	write("POST /api/v1/clusters/{name}/suspend", c.suspend)
-	write("POST /api/v1/clusters/{name}/resume", c.changing(func(k *ledger.Cluster) { k.Suspended = nil }))
-	write("POST /api/v1/clusters/{name}/retry", c.changing(func(k *ledger.Cluster) { k.Failed = nil }))
+	write("POST /api/v1/clusters/{name}/resume", c.resume)
+	write("POST /api/v1/clusters/{name}/retry", func(r *http.Request) error {
+		return c.decide(r, nil, func(k *ledger.Cluster) { k.Failed = nil })
+	})
 	if receiver != nil {
 		mux.Handle("/hook", receiver)
 	}
@@ -201,23 +203,33 @@ func (c *Controller) suspend(r *http.Request) error {
 	if err != nil {
 		return &badRequest{err.Error()}
 	}
-	return c.changing(func(k *ledger.Cluster) {
-		k.Suspended = &ledger.Suspension{Reason: ask.Reason, By: "http " + r.RemoteAddr, Since: c.Now().UTC(), Until: until}
-	})(r)
+	by := "http " + r.RemoteAddr
+	told := &ledger.Event{Level: "warning", Type: "suspended", Message: fmt.Sprintf("suspended by %s: %s", by, ask.Reason)}
+	return c.decide(r, told, func(k *ledger.Cluster) {
+		k.Suspended = &ledger.Suspension{Reason: ask.Reason, By: by, Since: c.Now().UTC(), Until: until}
+	})
 }
 
-// changing changes what the ledger knows of the cluster in the path.
-func (c *Controller) changing(change func(*ledger.Cluster)) func(*http.Request) error {
-	return func(r *http.Request) error {
-		name := r.PathValue("name")
-		return c.Ledger.Update(func(control *ledger.Control) error {
-			if control.Clusters[name] == nil {
-				return fmt.Errorf("cluster %q: %w", name, fs.ErrNotExist)
-			}
-			change(control.Clusters[name])
-			return nil
-		})
+func (c *Controller) resume(r *http.Request) error {
+	told := &ledger.Event{Type: "resumed", Message: "resumed by http " + r.RemoteAddr}
+	return c.decide(r, told, func(k *ledger.Cluster) { k.Suspended = nil })
+}
+
+// decide changes what the ledger knows of the cluster in the path, and tells it.
+func (c *Controller) decide(r *http.Request, told *ledger.Event, change func(*ledger.Cluster)) error {
+	name := r.PathValue("name")
+	err := c.Ledger.Update(func(control *ledger.Control) error {
+		if control.Clusters[name] == nil {
+			return fmt.Errorf("cluster %q: %w", name, fs.ErrNotExist)
+		}
+		change(control.Clusters[name])
+		return nil
+	})
+	if err == nil && told != nil {
+		told.Cluster = name
+		c.tell(*told)
 	}
+	return err
 }
 
 func writeJSON(w http.ResponseWriter, value any, err error) {

@@ -69,7 +69,11 @@ func (w *worker) apply(ctx context.Context, j job) (time.Duration, error) {
 		return 0, ctx.Err()
 	case errors.Is(err, reconcile.ErrStale):
 		return reconcile.Pause, nil
-	case errors.Is(err, errLease), errors.Is(err, errBudget), errors.Is(err, errWindow):
+	case errors.Is(err, errBudget):
+		w.attempt.progressed = w.Now()
+		w.once("why", ledger.Event{Type: "waiting", Commit: j.commit, Attempt: w.attempt.ID, Message: err.Error()})
+		return w.Interval, nil
+	case errors.Is(err, errLease):
 		w.finish(j, ledger.Stopped, err)
 		return w.Interval, nil
 	case err != nil:

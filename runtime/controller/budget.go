@@ -10,11 +10,8 @@ import (
 	"rsm/reconcile"
 )
 
-// errBudget and errWindow end an apply that goes on by itself later.
-var (
-	errBudget = errors.New("the budget of disruptive steps is spent; it goes on with the next pass")
-	errWindow = errors.New("the maintenance window has closed")
-)
+// errBudget interrupts an apply, which goes on with a later pass.
+var errBudget = errors.New("the budget of disruptive steps is spent; it goes on with the next pass")
 
 // budget bounds how much clients may notice at a time, over all clusters: so many
 // steps that restart, fail over or copy a data set in each interval.

@@ -61,7 +61,7 @@ func (f *feed) restore(ctx context.Context, known ledger.Source) {
 		f.Log.Warn("restore the last accepted commit", "commit", known.Accepted, "error", why)
 		return
 	}
-	f.accepted = &candidate{rev, spec}
+	f.accepted, f.newest = &candidate{rev, spec}, rev.Commit
 }
 
 // refresh asks the source, and fetches and checks what is new there. again has it
@@ -144,12 +144,14 @@ func (f *feed) refuse(rev source.Revision, why, event string) bool {
 	again := f.newest == rev.Commit && f.refused == why
 	f.newest, f.refused = rev.Commit, why
 	f.mu.Unlock()
-	if !again {
-		f.tell(ledger.Event{Level: "error", Type: event, Commit: rev.Commit, Message: why})
-	}
+	told := false // before the service started last, maybe
 	f.reached(func(s *ledger.Source) {
+		told = s.Head == rev.Commit && s.Refused == why
 		s.Head, s.Subject, s.Author, s.Refused = rev.Commit, rev.Subject, rev.Author, why
 	})
+	if !told {
+		f.tell(ledger.Event{Level: "error", Type: event, Commit: rev.Commit, Message: why})
+	}
 	return !again
 }
 

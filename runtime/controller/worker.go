@@ -36,6 +36,7 @@ type worker struct {
 	attempt  *attempt
 	failed   *attempt // the last one, if that healed drift in vain
 	fails    int
+	waiting  string            // as the ledger has it
 	said     map[string]string // by topic, so that it is said once
 
 	mu     sync.Mutex
@@ -97,6 +98,9 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 	}
 	accepted, newest, refused := w.feed.state()
 	v := w.view(control, accepted, newest, refused)
+	if w.attempt != nil && w.attempt.Tree == v.tree {
+		v.waits, v.closed = "", "" // what was begun is ended: going back would be worse
+	}
 	ch := choose(v)
 	if ch.unpin {
 		w.unpin()
@@ -167,12 +171,13 @@ func (w *worker) specOf(ch choice, accepted *candidate) (*schema.Cluster, *schem
 // hold says why a newer commit is not applied.
 func (w *worker) hold(ch choice) {
 	w.set(func(s *ClusterStatus) { s.Commit, s.Why, s.Looks, s.Error = ch.commit, ch.why, ch.look, "" })
-	kind := "waiting"
+	e := ledger.Event{Level: "warning", Type: "waiting", Commit: ch.commit, Message: ch.why}
 	if ch.look {
-		kind = "suspended"
+		e = ledger.Event{} // who suspended it has told
 	}
-	changed := w.once("why", ledger.Event{Level: "warning", Type: kind, Commit: ch.commit, Message: ch.why})
-	if changed {
+	w.once("why", e)
+	if w.waiting != ch.why {
+		w.waiting = ch.why
 		w.change(func(c *ledger.Cluster) { c.Waiting = ch.why })
 	}
 }
@@ -254,7 +259,7 @@ func (w *worker) change(change func(*ledger.Cluster)) {
 // once tells an event of a topic when it is not what was told last; one without a
 // message only ends the topic. It reports whether that is a change.
 func (w *worker) once(topic string, e ledger.Event) bool {
-	text := e.Type + e.Message
+	text := e.Type + e.Commit + e.Message
 	if w.said[topic] == text {
 		return false
 	}

@@ -84,7 +84,7 @@ func (l *Ledger) Events(each func(Event) error) error {
 // Follow calls each for every event from now on, until ctx ends. It returns nil
 // then.
 func (l *Ledger) Follow(ctx context.Context, each func(Event) error) error {
-	return l.follow(ctx, l.size(), each)
+	return l.FollowFrom(ctx, l.End(), each)
 }
 
 // Tail is Events, and then Follow, without a gap between the two.
@@ -96,19 +96,20 @@ func (l *Ledger) Tail(ctx context.Context, each func(Event) error) error {
 	if err != nil {
 		return err
 	}
-	return l.follow(ctx, at, each)
+	return l.FollowFrom(ctx, at, each)
 }
 
-func (l *Ledger) follow(ctx context.Context, at int64, each func(Event) error) error {
+// FollowFrom is Follow from an End on. What was told before ctx ends is heard.
+func (l *Ledger) FollowFrom(ctx context.Context, at int64, each func(Event) error) error {
 	tick := time.NewTicker(lookTime)
 	defer tick.Stop()
-	for {
+	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
-			return nil
+			ended = true
 		case <-tick.C:
 		}
-		if l.size() < at { // there is a new file
+		if l.End() < at { // there is a new file
 			if _, err := l.events(eventsBefore, at, each); err != nil {
 				return err
 			}
@@ -119,9 +120,11 @@ func (l *Ledger) follow(ctx context.Context, at int64, each func(Event) error) e
 			return err
 		}
 	}
+	return nil
 }
 
-func (l *Ledger) size() int64 {
+// End is the place behind the newest event.
+func (l *Ledger) End() int64 {
 	info, err := os.Stat(l.path(eventsNow))
 	if err != nil {
 		return 0
