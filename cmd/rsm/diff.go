@@ -53,9 +53,7 @@ func runDiff(c *cli.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	config := gitConfig(from, dir)
-	config.Cache += ".diff" // the service has the other one
-	spec, rev, err := specAt(c.Context, con, config, c.Args().First())
+	spec, rev, err := specAt(c.Context, con, gitConfig(from, dir), c.Args().First())
 	if err != nil {
 		return err
 	}

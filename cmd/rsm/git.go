@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -148,13 +150,16 @@ func loadTree(ctx context.Context, con *console, git *source.Git, commit string)
 	return spec, nil
 }
 
-// cacheDir is where a repository is kept, by a name that people recognize.
+// cacheDir is where a repository is kept, by a name that people recognize and that
+// no other repository has.
 func cacheDir(stateDir, url string) string {
 	name := strings.TrimSuffix(filepath.Base(strings.TrimRight(url, "/")), ".git")
-	return filepath.Join(stateDir, "git", strings.Map(func(r rune) rune {
+	name = strings.Map(func(r rune) rune {
 		if strings.ContainsRune("/\\:@ ", r) {
 			return '-'
 		}
 		return r
-	}, name))
+	}, name)
+	sum := sha256.Sum256([]byte(url))
+	return filepath.Join(stateDir, "git", name+"-"+hex.EncodeToString(sum[:4]))
 }

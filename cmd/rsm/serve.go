@@ -45,6 +45,11 @@ func (s *service) run(ctx context.Context, con *console) error {
 	}
 	defer git.Close()
 	book := ledger.Open(ledgerDir(s.stateDir), nil)
+	if other, err := book.Service(); err != nil {
+		return err
+	} else if other != nil {
+		return &exit{exitLocked, fmt.Errorf("another service (pid %d) works with %s", other.PID, s.stateDir)}
+	}
 	sender := notify.New(notify.Sinks(s.Notify, log), log)
 	c := s.controller(git, book, log)
 	receiver, err := s.receiver(c, log)
