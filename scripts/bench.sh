@@ -4,6 +4,7 @@
 #
 #   bench.sh [flags]         rsm beside ansible-playbook, then the proxy
 #   bench.sh proxy [flags]   the proxy beside HAProxy and nutcracker alone
+#   bench.sh gitops [flags]  the service that follows a repository alone
 #
 # Flags go to the first of them: see bench/main.go and bench/proxy/command.go.
 set -euo pipefail
@@ -31,14 +32,21 @@ bench_proxy() {
 	PATH=$PATH:/usr/sbin bin/bench proxy -rsm bin/rsm -pinned -report docs/benchmarks.md "$@"
 }
 
-scripts/setup.sh ansible
-install_proxies
+bench_gitops() { bin/bench gitops -rsm bin/rsm -report docs/benchmarks.md "$@"; }
+
+part=${1:-}
+[ "$part" = gitops ] || scripts/setup.sh ansible
+[ "$part" = gitops ] || install_proxies
 make --no-print-directory -s build
 go -C bench build -o ../bin/bench .
-if [ "${1:-}" = proxy ]; then
+case $part in
+proxy | gitops)
 	shift
-	bench_proxy "$@"
-else
+	"bench_$part" "$@"
+	;;
+*)
 	bin/bench -rsm bin/rsm -ansible bench/ansible -report docs/benchmarks.md "$@"
 	bench_proxy
-fi
+	bench_gitops
+	;;
+esac

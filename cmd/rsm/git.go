@@ -44,6 +44,11 @@ func gitSource(c *cli.Context) (schema.GitSource, error) {
 		Trust: schema.GitTrust{Mode: c.String("verify"), PGPKeyrings: c.StringSlice("pgp-keyring"),
 			SSHAllowedSigners: c.String("allowed-signers")},
 	}
+	if _, err := os.Stat(config.URL); err == nil { // others look for it from elsewhere
+		if config.URL, err = filepath.Abs(config.URL); err != nil {
+			return config, fmt.Errorf("find repository: %w", err)
+		}
+	}
 	switch config.Trust.Mode {
 	case source.TrustNone, source.TrustHead, source.TrustRange:
 	default:
