@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,6 +54,7 @@ import (
 //	load, loaded            write to the master meanwhile; every acknowledged write is still there
 //	repo FILE...            a bare repository repo.git, and a clone of it with these files
 //	push MESSAGE            commit all that changed in the clone, and push it
+//	forge [TOKEN]           serve the repositories at $FORGE to who has the token; without one no longer
 //	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -61,7 +63,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "knock": cmdKnock, "knocked": cmdKnocked, "build": cmdBuild, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
-		"repo": cmdRepo, "push": cmdPush,
+		"repo": cmdRepo, "push": cmdPush, "forge": cmdForge,
 	}
 }
 
@@ -76,6 +78,7 @@ type lab struct {
 	knocks  map[string]*knocker   // by node
 	marks   map[string]string
 	load    *load
+	forge   *httptest.Server
 	out     *transcript // all that rsm has said
 }
 
@@ -181,7 +184,7 @@ func lookup(ts *testscript.TestScript, name string) string {
 // environ is the part of the script's environment that rsm and servers look at.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "RSM_STATE_DIR", "NO_COLOR", "LAIN_PASSWORD", "GORACE", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "RSM_STATE_DIR", "NO_COLOR", "LAIN_PASSWORD", "RSM_GIT_TOKEN", "GORACE", "GOCOVERDIR"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}

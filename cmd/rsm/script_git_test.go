@@ -1,6 +1,10 @@
 package main
 
 import (
+	"io"
+	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +35,35 @@ func push(ts *testscript.TestScript, message string) {
 	git(ts, "clone", "add", "-A")
 	git(ts, "clone", "commit", "-q", "-m", message)
 	git(ts, "clone", "push", "-q", "--force", "origin", "main")
+}
+
+// cmdForge serves the repositories of the script over http, to who has the token;
+// sets $FORGE. Without a token it serves no longer.
+func cmdForge(ts *testscript.TestScript, neg bool, words []string) {
+	args(ts, neg, len(words) <= 1, "forge [TOKEN]")
+	l := labOf(ts)
+	if l.forge != nil {
+		l.forge.CloseClientConnections()
+		l.forge.Close()
+		l.forge = nil
+	}
+	if len(words) == 0 {
+		return
+	}
+	path, err := exec.LookPath("git")
+	ts.Check(err)
+	backend := &cgi.Handler{Path: path, Args: []string{"http-backend"}, Dir: l.work, Stderr: io.Discard,
+		Env: []string{"GIT_PROJECT_ROOT=" + l.work, "GIT_HTTP_EXPORT_ALL=1", "HOME=" + l.work}}
+	l.forge = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, token, _ := r.BasicAuth(); token != words[0] {
+			w.Header().Set("WWW-Authenticate", "Basic")
+			http.Error(w, "who are you?", http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	ts.Setenv("FORGE", l.forge.URL)
+	ts.Defer(l.forge.Close)
 }
 
 // git runs a command of git as nobody in particular.
