@@ -220,7 +220,7 @@ func (w *worker) keepLease(ctx context.Context, cluster *schema.Cluster) {
 	if w.Config.Lease == nil {
 		return
 	}
-	key := fmt.Sprint(cluster.Sentinel.Nodes, cluster.Auth)
+	key := leaseKey(cluster)
 	if w.lease != nil && w.leased == key {
 		return
 	}
@@ -233,6 +233,16 @@ func (w *worker) keepLease(ctx context.Context, cluster *schema.Cluster) {
 			w.Log.Error("keep lease", "cluster", w.name, "error", err)
 		}
 	})
+}
+
+// leaseKey is equal for clusters whose leases are the same: another commit does
+// not mean another one.
+func leaseKey(cluster *schema.Cluster) string {
+	password := ""
+	if p := cluster.Auth.SentinelPassword; p != nil {
+		password = p.String()
+	}
+	return fmt.Sprint(cluster.Sentinel.Nodes, password)
 }
 
 func (w *worker) dropLease() {

@@ -173,3 +173,23 @@ func TestBackOff(t *testing.T) {
 		t.Errorf("it tells %q", got)
 	}
 }
+
+// Another commit must not cost the lease.
+func TestLeaseKey(t *testing.T) {
+	t.Parallel()
+	cluster := func(port, variable string) *schema.Cluster {
+		return &schema.Cluster{
+			Sentinel: schema.Sentinel{Nodes: []schema.SentinelNode{{Name: "s1", Addr: schema.Addr("127.0.0.1:" + port)}}},
+			Auth:     schema.Auth{SentinelPassword: &schema.Secret{Env: variable}},
+		}
+	}
+	key := leaseKey(cluster("1", "A"))
+	if again := leaseKey(cluster("1", "A")); again != key {
+		t.Errorf("%q became %q", key, again)
+	}
+	for _, other := range []*schema.Cluster{cluster("2", "A"), cluster("1", "B"), {}} {
+		if leaseKey(other) == key {
+			t.Errorf("%+v has the same lease", other)
+		}
+	}
+}
