@@ -75,6 +75,7 @@ type Controller struct {
 	counters
 
 	mu      sync.Mutex
+	pruned  time.Time // used by look alone
 	again   bool // the next look at the source checks what was refused, too
 	workers map[string]*worker
 	running sync.WaitGroup
@@ -145,10 +146,16 @@ func (c *Controller) look(ctx context.Context) {
 	}
 	c.assign(ctx)
 	c.askAll()
-	if err := c.Ledger.Prune(); err != nil {
-		c.Log.Error("prune ledger", "error", err)
+	if now := c.Now(); now.Sub(c.pruned) > pruneTime {
+		c.pruned = now
+		if err := c.Ledger.Prune(); err != nil {
+			c.Log.Error("prune ledger", "error", err)
+		}
 	}
 }
+
+// pruneTime is how often the ledger forgets specs: that reads every attempt.
+const pruneTime = time.Hour
 
 // assign starts workers for clusters that have none, and ends those of clusters
 // that are declared no more. The servers of such a cluster are left alone.
