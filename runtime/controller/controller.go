@@ -76,7 +76,7 @@ type Controller struct {
 
 	mu      sync.Mutex
 	pruned  time.Time // used by look alone
-	again   bool // the next look at the source checks what was refused, too
+	again   bool      // the next look at the source checks what was refused, too
 	workers map[string]*worker
 	running sync.WaitGroup
 }
