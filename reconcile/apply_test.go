@@ -396,3 +396,26 @@ func TestApplyAsksBeforeEachStep(t *testing.T) {
 		t.Errorf("report %+v", report.Steps)
 	}
 }
+
+// One look that a server does not answer in time is no reason to give up; a server
+// that hangs is.
+func TestConvergeLooksAgainAtTheSilent(t *testing.T) {
+	t.Parallel()
+	for misses, want := range map[int]bool{silentLooks - 1: true, 1000: false} {
+		g := newStage(t, "r1 master\nr2 unknown why=\"no answer in 3s\"\nr3 replica\ns1\ns2\ns3\nrecord epoch=1")
+		fine, err := parseState(g.c, "r1 master\nr2 replica\nr3 replica\ns1\ns2\ns3\nrecord epoch=1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.look = func(n int) error {
+			if n > misses {
+				g.s = fine
+			}
+			return nil
+		}
+		report, err := g.applier().Converge(t.Context(), g.c)
+		if err != nil || report.Converged() != want || g.looks > silentLooks {
+			t.Errorf("after %d misses: %v, converged %v, %d looks, held %+v", misses, err, report.Converged(), g.looks, report.Remaining.Held)
+		}
+	}
+}

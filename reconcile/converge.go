@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rsm/schema"
@@ -12,6 +13,10 @@ import (
 // Pause is how long Converge waits before it looks again while everything that
 // is held passes by itself.
 const Pause = 500 * time.Millisecond
+
+// silentLooks is how many looks in a row a server may leave unanswered before
+// Converge gives up: a busy one misses a look now and then.
+const silentLooks = 3
 
 // Pass observes, plans and applies once.
 func (a *Applier) Pass(ctx context.Context, c *schema.Cluster) (*Report, error) {
@@ -30,7 +35,7 @@ func (a *Applier) Pass(ctx context.Context, c *schema.Cluster) (*Report, error) 
 // pass by itself, or the context ends. The reports' steps are joined.
 func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, error) {
 	total := &Report{Cluster: c.Name}
-	started, said := a.now(), ""
+	started, said, silent := a.now(), "", 0
 	for {
 		report, err := a.Pass(ctx, c)
 		if err != nil {
@@ -42,6 +47,12 @@ func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, err
 		total.Duration = a.now().Sub(started)
 		rest := report.Remaining
 		again := rest != nil && (rest.Waiting() || len(rest.Steps) > 0)
+		if rest != nil && !again && unanswered(rest) {
+			silent++
+			again = silent < silentLooks
+		} else {
+			silent = 0
+		}
 		if report.Err != nil && !errors.Is(report.Err, ErrStale) || !again {
 			return total, nil
 		}
@@ -53,6 +64,14 @@ func (a *Applier) Converge(ctx context.Context, c *schema.Cluster) (*Report, err
 			return total, nil
 		}
 	}
+}
+
+// unanswered reports whether nothing is held but what passes by itself and
+// servers that do not answer.
+func unanswered(p *Plan) bool {
+	return len(p.Held) > 0 && len(p.Invalid) == 0 && !slices.ContainsFunc(p.Held, func(h Held) bool {
+		return !h.Wait && !slices.ContainsFunc(h.Causes, func(d Drift) bool { return d.Field == fieldReach })
+	})
 }
 
 // say tells what Converge waits for, when that is not what it said before.
