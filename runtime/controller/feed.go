@@ -37,6 +37,8 @@ type feed struct {
 	mu sync.Mutex
 	// accepted is the newest that may be, nil while none is known.
 	accepted *candidate
+	// last is the commit that was accepted last, even if it can be read no more.
+	last string
 	// newest is the branch's commit, refused why it is not the accepted one.
 	newest, refused string
 	looked          time.Time // when the source was asked last
@@ -51,6 +53,7 @@ func (f *feed) restore(ctx context.Context, known ledger.Source) {
 	if known.Accepted == "" || known.Name != f.Name {
 		return
 	}
+	f.last = known.Accepted
 	rev, err := f.Source.Revision(known.Accepted)
 	if err != nil {
 		f.Log.Warn("restore the last accepted commit", "commit", known.Accepted, "error", err)
@@ -75,10 +78,7 @@ func (f *feed) refresh(ctx context.Context, again bool) bool {
 	f.mu.Lock()
 	f.looked = f.Now()
 	known := commit == f.newest && (f.refused == "" || !again)
-	last := ""
-	if f.accepted != nil {
-		last = f.accepted.rev.Commit
-	}
+	last := f.last
 	f.mu.Unlock()
 	switch {
 	case err != nil:
@@ -128,7 +128,7 @@ func (f *feed) accept(ctx context.Context, rev source.Revision) bool {
 		next.spec = spec
 	}
 	f.mu.Lock()
-	f.accepted, f.newest, f.refused = next, rev.Commit, ""
+	f.accepted, f.last, f.newest, f.refused = next, rev.Commit, rev.Commit, ""
 	f.mu.Unlock()
 	f.reached(func(s *ledger.Source) {
 		s.Head, s.Subject, s.Author, s.Accepted, s.Refused = rev.Commit, rev.Subject, rev.Author, rev.Commit, ""

@@ -195,6 +195,26 @@ func TestFeedAfterRestart(t *testing.T) {
 	b.expect(t, true, "c2", "", "source.back, commit.new c2")
 }
 
+// What a commit leads on from is known even when the cache has lost it.
+func TestFeedAfterTheCacheWasLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.remote.push("c1", "lain")
+	b.expect(t, true, "c1", "", "commit.new c1")
+	next := New(b.Config)
+	control, err := next.Ledger.Read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.remote.commits = nil
+	b.remote.push("c2", "lain")
+	next.feed.restore(t.Context(), control.Source)
+	b.remote.fetches = nil
+	if !next.feed.refresh(t.Context(), false) || !slices.Equal(b.remote.fetches, []string{"c1"}) {
+		t.Errorf("it fetched since %q", b.remote.fetches)
+	}
+}
+
 func TestFeedChecksAgainWhenAsked(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
