@@ -111,7 +111,7 @@ func (l *Ledger) Attempt(id int) (*Attempt, error) {
 }
 
 // Attempts returns the newest attempts first, at most limit (0 means all), of one
-// cluster or of all ("").
+// cluster or of all (""). One whose file is damaged is passed over.
 func (l *Ledger) Attempts(cluster string, limit int) ([]*Attempt, error) {
 	ids, err := l.ids()
 	if err != nil {
@@ -120,8 +120,8 @@ func (l *Ledger) Attempts(cluster string, limit int) ([]*Attempt, error) {
 	var found []*Attempt
 	for _, id := range slices.Backward(ids) {
 		a, err := l.Attempt(id)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // forgotten meanwhile
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) {
+			continue // forgotten meanwhile, or lost
 		}
 		if err != nil {
 			return nil, err
@@ -154,7 +154,8 @@ func (l *Ledger) ids() ([]int, error) {
 }
 
 // SaveSpec keeps a spec by the hash of what it was read from. It has no secrets,
-// only where they are.
+// only where they are. Prune forgets it unless it is named: call it in the Update
+// that does so.
 func (l *Ledger) SaveSpec(tree string, spec *schema.Spec) error {
 	if _, err := os.Stat(l.path(specFile(tree))); err == nil {
 		return nil

@@ -92,6 +92,9 @@ type Cluster struct {
 	Pin *Pin `json:"pin,omitempty"`
 	// Waiting is why the accepted commit is not applied yet.
 	Waiting string `json:"waiting,omitempty"`
+	// Left is when the branch was found to declare the cluster no more; zero while
+	// it does.
+	Left time.Time `json:"left,omitzero"`
 }
 
 // Failure is a commit that cannot be applied.
@@ -195,13 +198,16 @@ func (l *Ledger) path(names ...string) string {
 	return filepath.Join(append([]string{l.dir}, names...)...)
 }
 
+// errDamaged is for a file that is no JSON.
+var errDamaged = errors.New("read ledger")
+
 func (l *Ledger) load(name string, into any) error {
 	text, err := os.ReadFile(l.path(name))
 	if err != nil {
 		return fmt.Errorf("read ledger: %w", err)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
-		return fmt.Errorf("read ledger %s: %w", l.path(name), err)
+		return fmt.Errorf("%w %s: %w", errDamaged, l.path(name), err)
 	}
 	return nil
 }

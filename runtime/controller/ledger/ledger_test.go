@@ -194,3 +194,27 @@ func TestEventsAfterCrash(t *testing.T) {
 		t.Errorf("it reads %q", got)
 	}
 }
+
+// A file that cannot be read, from a disk that was full or broken, costs its own
+// attempt and no other.
+func TestDamagedAttempt(t *testing.T) {
+	t.Parallel()
+	l := open(t)
+	for range 3 {
+		if err := l.Add(&Attempt{Cluster: "lain", Result: Running}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(l.path(attemptFile(2)), []byte(`{"id": 2, "cl`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Interrupted(), l.Prune()); err != nil {
+		t.Error(err)
+	}
+	if all, err := l.Attempts("lain", 0); err != nil || len(all) != 2 || all[0].ID != 3 || all[0].Result != Stopped || all[1].ID != 1 {
+		t.Errorf("%d attempts, %v", len(all), err)
+	}
+	if _, err := l.Attempt(2); err == nil {
+		t.Error("what is damaged is read")
+	}
+}
