@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rsm/reconcile"
@@ -71,9 +72,9 @@ func (w *worker) apply(ctx context.Context, j job) (time.Duration, error) {
 		return reconcile.Pause, nil
 	case errors.Is(err, errBudget):
 		w.attempt.progressed = w.Now()
-		w.once("why", ledger.Event{Type: "waiting", Commit: j.commit, Attempt: w.attempt.ID, Message: err.Error()})
+		w.once("budget", ledger.Event{Type: "waiting", Commit: j.commit, Attempt: w.attempt.ID, Message: errBudget.Error()})
 		return w.Interval, nil
-	case errors.Is(err, errLease):
+	case errors.Is(err, errLease), errors.Is(err, errSuspended):
 		w.finish(j, ledger.Stopped, err)
 		return w.Interval, nil
 	case err != nil:
@@ -121,9 +122,10 @@ func (w *worker) begin(j job) error {
 		w.failed, w.attempt = nil, again // one attempt that was tried often is one line of history
 		again.Tries++
 		again.progressed, again.Result = w.Now(), ledger.Running
+		again.Plan, again.Report = j.plan, &reconcile.Report{Cluster: w.name} // of the last try
 		return nil
 	}
-	w.failed = nil
+	w.failed, w.begun = nil, ""
 	w.attempt = &attempt{progressed: w.Now(), Attempt: ledger.Attempt{
 		Cluster: w.name, Commit: j.commit, Tree: j.tree, Digest: j.spec.Digest, Trigger: j.trigger,
 		Tries: 1, Started: w.Now().UTC(), Result: ledger.Running, Plan: j.plan, Report: &reconcile.Report{Cluster: w.name},
@@ -144,10 +146,15 @@ func (w *worker) begin(j job) error {
 	return nil
 }
 
-// join adds what one pass did.
+// maxResults is how many steps of an attempt are remembered.
+const maxResults = 200
+
+// join adds what one pass did. What a pass before did not start is in the later one.
 func (w *worker) join(report *reconcile.Report) {
 	total := w.attempt.Report
+	total.Steps = slices.DeleteFunc(total.Steps, func(r reconcile.Result) bool { return r.Status == "not started" })
 	total.Steps = append(total.Steps, report.Steps...)
+	total.Steps = slices.Clone(total.Steps[max(0, len(total.Steps)-maxResults):])
 	total.Replans += report.Replans
 	total.Duration += report.Duration
 	total.Err, total.Error, total.Remaining = report.Err, report.Error, report.Remaining
@@ -160,6 +167,7 @@ func (w *worker) finish(j job, result string, cause error) {
 		w.failed = w.attempt
 	}
 	w.attempt = nil
+	w.once("budget", ledger.Event{})
 	a.Result, a.Duration = result, w.Now().Sub(a.Started)
 	if cause != nil {
 		a.Error = cause.Error()
@@ -168,6 +176,7 @@ func (w *worker) finish(j job, result string, cause error) {
 		w.Log.Error("write attempt", "cluster", w.name, "error", err)
 	}
 	w.count(a)
+	w.begun = begun(a)
 	e := ledger.Event{Type: "apply.done", Cluster: w.name, Commit: a.Commit, Attempt: a.ID, Message: fmt.Sprintf("%s in %s", result, a.Duration.Round(time.Millisecond))}
 	switch {
 	case result == ledger.Failed:
@@ -199,20 +208,48 @@ func (w *worker) settle(j job, attempt int) {
 		return
 	}
 	if now := control.Cluster(w.name); now.Applied == j.commit && now.Tree == j.tree {
+		if err := w.Ledger.SaveSpec(j.tree, j.spec); err != nil { // somebody may have removed it
+			w.Log.Error("keep spec", "cluster", w.name, "error", err)
+		}
 		return
 	}
-	if err := w.Ledger.SaveSpec(j.tree, j.spec); err != nil {
-		w.Log.Error("keep spec", "cluster", w.name, "error", err)
-		return
-	}
-	w.change(func(c *ledger.Cluster) {
+	err = w.Ledger.Update(func(control *ledger.Control) error {
+		c := control.Cluster(w.name)
 		c.Applied, c.Tree, c.At, c.Failed = j.commit, j.tree, w.Now().UTC(), nil
 		if attempt != 0 {
 			c.Attempt = attempt
 		}
+		return w.Ledger.SaveSpec(j.tree, j.spec)
 	})
+	if err != nil {
+		w.Log.Error("write ledger", "cluster", w.name, "error", err)
+		return
+	}
 	if j.inForce != j.tree {
 		w.askAll() // some may have waited for this
+	}
+}
+
+// begun returns the tree of an attempt that ended early and goes on later, if
+// anything was done of it, as far as that is known of one that was killed.
+func begun(a *ledger.Attempt) string {
+	if a.Result != ledger.Stopped || a.Trigger == triggerDrift || a.Report == nil {
+		return ""
+	}
+	if len(a.Report.Steps) > 0 && a.Report.Count("done") == 0 {
+		return ""
+	}
+	return a.Tree
+}
+
+// recall finds out what was begun before the service ended.
+func (w *worker) recall() {
+	last, err := w.Ledger.Attempts(w.name, 1)
+	if err != nil {
+		w.Log.Error("read ledger", "cluster", w.name, "error", err)
+	}
+	for _, a := range last {
+		w.begun = begun(a)
 	}
 }
 

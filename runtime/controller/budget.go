@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rsm/reconcile"
+	"rsm/schema"
 )
 
 // errBudget interrupts an apply, which goes on with a later pass.
@@ -73,3 +74,24 @@ func (g *gate) leave() {
 		g.release()
 	}
 }
+
+// permit is asked before each step.
+func (c *Controller) permit(lease Lease) func(context.Context, *schema.Cluster, reconcile.Step) error {
+	return func(ctx context.Context, cluster *schema.Cluster, step reconcile.Step) error {
+		if lease != nil {
+			if err := lease.Held(ctx); err != nil {
+				return fmt.Errorf("%w: %w", errLease, err)
+			}
+		}
+		if control, err := c.Ledger.Read(); err == nil && control.Cluster(cluster.Name).Suspended.Active(c.Now()) {
+			return errSuspended
+		}
+		return c.budget.take(c.Now(), step.Action.Impact())
+	}
+}
+
+// The reasons why an apply ends between two steps.
+var (
+	errLease     = errors.New("another service has the lease")
+	errSuspended = errors.New("the cluster was suspended")
+)

@@ -11,11 +11,7 @@ package controller
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -157,57 +153,6 @@ func (c *Controller) look(ctx context.Context) {
 // pruneTime is how often the ledger forgets specs: that reads every attempt.
 const pruneTime = time.Hour
 
-// assign starts workers for clusters that have none, and ends those of clusters
-// that are declared no more. The servers of such a cluster are left alone.
-func (c *Controller) assign(ctx context.Context) {
-	wanted, err := c.wanted()
-	if err != nil {
-		c.Log.Error("read ledger", "error", err)
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for name, w := range c.workers {
-		if !slices.Contains(wanted, name) {
-			w.stop()
-			delete(c.workers, name)
-			c.tell(ledger.Event{Level: "warning", Type: "cluster.left", Cluster: name,
-				Message: "it is declared no more; its servers are left alone (rsm destroy takes them down)"})
-		}
-	}
-	for _, name := range wanted {
-		if c.workers[name] == nil {
-			inner, stop := context.WithCancel(ctx)
-			w := newWorker(c, name, stop)
-			c.workers[name] = w
-			c.running.Go(func() { w.run(inner) })
-		}
-	}
-}
-
-// wanted returns the clusters of the accepted commit, or of the ledger while none
-// is known.
-func (c *Controller) wanted() ([]string, error) {
-	if accepted, _, _ := c.feed.state(); accepted != nil {
-		var names []string
-		for _, cluster := range accepted.spec.Clusters {
-			names = append(names, cluster.Name)
-		}
-		return names, nil
-	}
-	control, err := c.Ledger.Read()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(control.Clusters)) {
-		if control.Clusters[name].Tree != "" {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
 // askAll makes every worker look.
 func (c *Controller) askAll() {
 	c.mu.Lock()
@@ -230,17 +175,3 @@ func (c *Controller) tell(e ledger.Event) {
 		c.Config.Tell(e)
 	}
 }
-
-// permit is asked before each step.
-func (c *Controller) permit(lease Lease) func(context.Context, *schema.Cluster, reconcile.Step) error {
-	return func(ctx context.Context, cluster *schema.Cluster, step reconcile.Step) error {
-		if lease != nil {
-			if err := lease.Held(ctx); err != nil {
-				return fmt.Errorf("%w: %w", errLease, err)
-			}
-		}
-		return c.budget.take(c.Now(), step.Action.Impact())
-	}
-}
-
-var errLease = errors.New("another service has the lease")

@@ -41,12 +41,19 @@ type feed struct {
 	last string
 	// newest is the branch's commit, refused why it is not the accepted one.
 	newest, refused string
+	judged          time.Time // when it was refused last
 	looked          time.Time // when the source was asked last
 	told            time.Time // when the ledger heard last that it answers
+
+	gone error // why the source is away, of those that are told apart
 }
 
 // ledgerTime is how often the ledger hears that nothing is new.
 const ledgerTime = time.Minute
+
+// judgeTime is how often a commit that is refused is checked again: the reason may
+// have been a full machine, or a file of keys.
+const judgeTime = 5 * time.Minute
 
 // restore takes up what was accepted before the service ended.
 func (f *feed) restore(ctx context.Context, known ledger.Source) {
@@ -77,7 +84,7 @@ func (f *feed) refresh(ctx context.Context, again bool) bool {
 	}
 	f.mu.Lock()
 	f.looked = f.Now()
-	known := commit == f.newest && (f.refused == "" || !again)
+	known := commit == f.newest && (f.refused == "" || !again && f.Now().Sub(f.judged) < judgeTime)
 	last := f.last
 	f.mu.Unlock()
 	switch {
@@ -142,7 +149,7 @@ func (f *feed) refuse(rev source.Revision, why, event string) bool {
 	why = fmt.Sprintf("commit %s is not applied: %s", Short(rev.Commit), why)
 	f.mu.Lock()
 	again := f.newest == rev.Commit && f.refused == why
-	f.newest, f.refused = rev.Commit, why
+	f.newest, f.refused, f.judged = rev.Commit, why, f.Now()
 	f.mu.Unlock()
 	told := false // before the service started last, maybe
 	f.reached(func(s *ledger.Source) {
@@ -174,7 +181,11 @@ func (f *feed) evaluate(ctx context.Context, rev source.Revision) (*schema.Spec,
 // away is for a source that cannot be read. What is in force stays so.
 func (f *feed) away(err error) {
 	var e ledger.Event
+	kind := absence(err)
+	told := f.gone == nil || f.gone == kind
+	f.gone = kind
 	f.record(func(s *ledger.Source) bool {
+		told = told && s.Error != "" // before the service started last, maybe
 		if s.Error == err.Error() {
 			return false
 		}
@@ -186,14 +197,28 @@ func (f *feed) away(err error) {
 		e = ledger.Event{Level: "warning", Type: "source.stale", Message: fmt.Sprintf("%v (%s); what was applied last stays in force", err, since)}
 		return true
 	})
-	if e.Type != "" {
+	if e.Type != "" && !told {
 		f.tell(e)
 	}
 }
 
+// absence is what is told apart about a source that is away. The rest comes in
+// turns, with ports and addresses that are others each time.
+func absence(err error) error {
+	for _, kind := range []error{source.ErrNoBranch, source.ErrNotFound, source.ErrAuth} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return errUnreachable
+}
+
+var errUnreachable = errors.New("unreachable")
+
 // reached is for a source that answered; change is what that brought, or nil.
 func (f *feed) reached(change func(*ledger.Source)) {
 	back := false
+	f.gone = nil
 	f.record(func(s *ledger.Source) bool {
 		back = s.Error != ""
 		if change == nil && !back && f.Now().Sub(f.told) < ledgerTime {

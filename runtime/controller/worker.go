@@ -2,13 +2,11 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"rsm/reconcile"
-	"rsm/runtime/controller/lease"
 	"rsm/runtime/controller/ledger"
 	"rsm/schema"
 )
@@ -18,8 +16,6 @@ const (
 	maxBackOff = 5 * time.Minute
 	// settleTime is how long an attempt may wait for what passes by itself.
 	settleTime = 2 * time.Minute
-	// leaseTime is the longest time between two looks at a lease that is not had.
-	leaseTime = 200 * time.Millisecond
 )
 
 // worker keeps one cluster equal to the commit that is chosen for it.
@@ -35,8 +31,8 @@ type worker struct {
 	endLease context.CancelFunc
 	attempt  *attempt
 	failed   *attempt // the last one, if that healed drift in vain
+	begun    string   // the tree of one that ended early and goes on
 	fails    int
-	waiting  string            // as the ledger has it
 	said     map[string]string // by topic, so that it is said once
 
 	mu     sync.Mutex
@@ -61,13 +57,16 @@ func (w *worker) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	defer func() { w.dropLease() }()
+	w.recall()
 	for {
 		select {
 		case <-ctx.Done():
-			w.abandon()
-			return
 		case <-timer.C:
 		case <-w.asks:
+		}
+		if ctx.Err() != nil { // whatever else has come, too
+			w.abandon()
+			return
 		}
 		timer.Reset(w.pass(ctx))
 	}
@@ -98,14 +97,11 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 	}
 	accepted, newest, refused := w.feed.state()
 	v := w.view(control, accepted, newest, refused)
-	if w.attempt != nil && w.attempt.Tree == v.tree {
-		v.waits, v.closed = "", "" // what was begun is ended: going back would be worse
-	}
 	ch := choose(v)
 	if ch.unpin {
 		w.unpin()
 	}
-	w.hold(ch)
+	w.hold(ch, v.control.Waiting)
 	cluster, spec, err := w.specOf(ch, accepted)
 	if err != nil || cluster == nil {
 		return w.Interval, err
@@ -141,6 +137,9 @@ func (w *worker) view(control *ledger.Control, accepted *candidate, newest, refu
 	if cluster == nil {
 		return v
 	}
+	if w.attempt != nil && w.attempt.Tree == v.tree || w.begun == v.tree {
+		return v // what was begun is ended: going back would be worse
+	}
 	for _, name := range cluster.DependsOn {
 		if control.Cluster(name).Tree != v.tree {
 			v.waits = "waits for cluster " + name + " to have this commit"
@@ -168,16 +167,15 @@ func (w *worker) specOf(ch choice, accepted *candidate) (*schema.Cluster, *schem
 	return spec.Cluster(w.name), spec, nil
 }
 
-// hold says why a newer commit is not applied.
-func (w *worker) hold(ch choice) {
+// hold says why a newer commit is not applied; written is what the ledger says.
+func (w *worker) hold(ch choice, written string) {
 	w.set(func(s *ClusterStatus) { s.Commit, s.Why, s.Looks, s.Error = ch.commit, ch.why, ch.look, "" })
 	e := ledger.Event{Level: "warning", Type: "waiting", Commit: ch.commit, Message: ch.why}
 	if ch.look {
 		e = ledger.Event{} // who suspended it has told
 	}
 	w.once("why", e)
-	if w.waiting != ch.why {
-		w.waiting = ch.why
+	if written != ch.why {
 		w.change(func(c *ledger.Cluster) { c.Waiting = ch.why })
 	}
 }
@@ -186,7 +184,9 @@ func (w *worker) hold(ch choice) {
 func (w *worker) see(ch choice, plan *reconcile.Plan) {
 	w.set(func(s *ClusterStatus) { s.Plan, s.Leader, s.Seen, s.Health = plan, plan.Leader, w.Now(), health(plan) })
 	switch {
-	case len(plan.Invalid) > 0: // told as a failure
+	case len(plan.Invalid) > 0 && ch.trigger != triggerDrift: // told as a failure
+	case len(plan.Invalid) > 0:
+		w.once("drift", ledger.Event{Level: "error", Type: "held", Commit: ch.commit, Message: remainder(plan)})
 	case plan.Empty():
 		w.once("drift", ledger.Event{Type: "in-sync", Commit: ch.commit, Message: "in sync, " + plan.Leader})
 	case len(plan.Steps) == 0:
@@ -194,62 +194,6 @@ func (w *worker) see(ch choice, plan *reconcile.Plan) {
 	case ch.look || !w.Heal:
 		w.once("drift", ledger.Event{Level: "warning", Type: "drift", Commit: ch.commit, Message: remainder(plan)})
 	}
-}
-
-// leasedNow is for a cluster that this service may touch.
-func (w *worker) leasedNow() {
-	w.set(func(s *ClusterStatus) { s.Leased = true })
-	if w.said["lease"] != "" {
-		w.once("lease", ledger.Event{})
-		w.tell(ledger.Event{Type: "lease.won", Cluster: w.name, Message: "this service has the lease now"})
-	}
-}
-
-// elsewhere is for a cluster that this service may not touch now.
-func (w *worker) elsewhere(err error) time.Duration {
-	w.set(func(s *ClusterStatus) { s.Why, s.Leased = err.Error(), false })
-	var lost *lease.LostError
-	if !errors.As(err, &lost) || lost.Holder != "" {
-		w.once("lease", ledger.Event{Level: "warning", Type: "lease.lost", Message: err.Error()})
-	}
-	return min(w.Interval, leaseTime)
-}
-
-// keepLease runs the lease for the Sentinels of the cluster.
-func (w *worker) keepLease(ctx context.Context, cluster *schema.Cluster) {
-	if w.Config.Lease == nil {
-		return
-	}
-	key := leaseKey(cluster)
-	if w.lease != nil && w.leased == key {
-		return
-	}
-	w.dropLease()
-	inner, stop := context.WithCancel(ctx)
-	lease := w.Config.Lease(cluster)
-	w.lease, w.leased, w.endLease = lease, key, stop
-	w.running.Go(func() {
-		if err := lease.Run(inner); err != nil && !errors.Is(err, context.Canceled) {
-			w.Log.Error("keep lease", "cluster", w.name, "error", err)
-		}
-	})
-}
-
-// leaseKey is equal for clusters whose leases are the same: another commit does
-// not mean another one.
-func leaseKey(cluster *schema.Cluster) string {
-	password := ""
-	if p := cluster.Auth.SentinelPassword; p != nil {
-		password = p.String()
-	}
-	return fmt.Sprint(cluster.Sentinel.Nodes, password)
-}
-
-func (w *worker) dropLease() {
-	if w.endLease != nil {
-		w.endLease()
-	}
-	w.lease, w.endLease = nil, nil
 }
 
 // unpin ends a rollback.

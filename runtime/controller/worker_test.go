@@ -135,7 +135,7 @@ func TestInterrupted(t *testing.T) {
 func TestElsewhere(t *testing.T) {
 	t.Parallel()
 	b, w, _ := twoClusters(t)
-	w.elsewhere(&lease.LostError{Cluster: "app"})
+	w.elsewhere(&lease.LostError{Cluster: "app", Since: b.now})
 	if got := b.told(); got != "" {
 		t.Errorf("it tells %q", got)
 	}
