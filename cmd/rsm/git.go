@@ -54,6 +54,12 @@ func gitSource(c *cli.Context) (schema.GitSource, error) {
 	default:
 		return config, usage("unknown --verify %q: head or range", config.Trust.Mode)
 	}
+	switch keys := config.Trust.SSHAllowedSigners != "" || len(config.Trust.PGPKeyrings) > 0; {
+	case keys && config.Trust.Mode == source.TrustNone:
+		return config, usage("keys alone verify nothing: add --verify head, or --verify range")
+	case !keys && config.Trust.Mode != source.TrustNone:
+		return config, usage("--verify %s needs keys: add --allowed-signers FILE or --pgp-keyring FILE", config.Trust.Mode)
+	}
 	switch file := c.String("git-token-file"); {
 	case file != "":
 		absolute, err := filepath.Abs(file)

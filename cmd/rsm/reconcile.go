@@ -16,6 +16,9 @@ import (
 	"rsm/schema"
 )
 
+// minInterval is the shortest time between two looks.
+const minInterval = 100 * time.Millisecond
+
 func reconcileCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name:      "reconcile",
@@ -62,15 +65,19 @@ func runReconcile(c *cli.Context, con *console) error {
 	return d.reconcileOnce(c)
 }
 
-// onceOnly refuses to release for ever what a person must decide each time.
+// onceOnly refuses to release for ever what a person must decide each time, and to
+// look without a pause.
 func onceOnly(c *cli.Context) error {
+	if c.Duration("interval") < minInterval {
+		return usage("--interval %s is too short: at least %s", c.Duration("interval"), minInterval)
+	}
 	allow, err := reconcile.ParseAllow(c.StringSlice("allow"))
 	if err != nil {
 		return usage("%v", err)
 	}
 	for _, kind := range []string{reconcile.AllowPromote, reconcile.AllowDataLoss} {
 		if len(allow[kind]) > 0 {
-			return usage("--allow %s is for one apply or reconcile, not for --watch", kind)
+			return usage("--allow %s is for one apply or reconcile, not for --watch or serve", kind)
 		}
 	}
 	return nil

@@ -106,6 +106,9 @@ func watchGit(c *cli.Context, con *console, from schema.GitSource) error {
 }
 
 func serveWith(c *cli.Context, con *console, config *schema.Service) error {
+	if err := onceOnly(c); err != nil {
+		return err
+	}
 	allow, err := reconcile.ParseAllow(c.StringSlice("allow"))
 	if err != nil {
 		return usage("%v", err)
