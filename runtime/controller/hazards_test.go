@@ -324,21 +324,34 @@ func TestRefusedWhatIsInForceIsTold(t *testing.T) {
 func TestWaitingIsForgotten(t *testing.T) {
 	t.Parallel()
 	b, w, _ := twoClusters(t)
-	waiting := func() string {
+	known := func() view {
 		t.Helper()
 		control, err := b.Ledger.Read()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return control.Cluster("app").Waiting
+		return view{control: *control.Cluster("app")}
 	}
-	w.hold(choice{commit: "c1", why: "the window is closed"}, waiting())
-	if got := waiting(); got != "the window is closed" {
+	w.hold(choice{commit: "c1", why: "the window is closed"}, known())
+	if got := known().control.Waiting; got != "the window is closed" {
 		t.Errorf("it waits because of %q", got)
 	}
 	next := newWorker(b.Controller, "app", func() {})
-	next.hold(choice{commit: "c2"}, waiting())
-	if got := waiting(); got != "" {
+	next.hold(choice{commit: "c2"}, known())
+	if got := known().control.Waiting; got != "" {
 		t.Errorf("after a restart it waits because of %q", got)
+	}
+}
+
+// That the branch's commit is refused is told once, and not by each cluster again.
+func TestRefusedIsToldByTheFeedAlone(t *testing.T) {
+	t.Parallel()
+	b, w, _ := twoClusters(t)
+	w.hold(choice{commit: "c1", why: "not signed"}, view{refused: "not signed"})
+	if got := b.told(); got != "" {
+		t.Errorf("it tells %q", got)
+	}
+	if w.hold(choice{commit: "c1", why: "the window is closed"}, view{}); b.told() != "waiting c1" {
+		t.Error("it does not tell that it waits")
 	}
 }

@@ -101,7 +101,7 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 	if ch.unpin {
 		w.unpin()
 	}
-	w.hold(ch, v.control.Waiting)
+	w.hold(ch, v)
 	cluster, spec, err := w.specOf(ch, accepted)
 	if err != nil || cluster == nil {
 		return w.Interval, err
@@ -167,15 +167,15 @@ func (w *worker) specOf(ch choice, accepted *candidate) (*schema.Cluster, *schem
 	return spec.Cluster(w.name), spec, nil
 }
 
-// hold says why a newer commit is not applied; written is what the ledger says.
-func (w *worker) hold(ch choice, written string) {
+// hold says why a newer commit is not applied.
+func (w *worker) hold(ch choice, v view) {
 	w.set(func(s *ClusterStatus) { s.Commit, s.Why, s.Looks, s.Error = ch.commit, ch.why, ch.look, "" })
 	e := ledger.Event{Level: "warning", Type: "waiting", Commit: ch.commit, Message: ch.why}
-	if ch.look {
-		e = ledger.Event{} // who suspended it has told
+	if ch.look || ch.why == v.refused {
+		e = ledger.Event{} // who suspended it has told; so has the feed
 	}
 	w.once("why", e)
-	if written != ch.why {
+	if v.control.Waiting != ch.why {
 		w.change(func(c *ledger.Cluster) { c.Waiting = ch.why })
 	}
 }
