@@ -19,7 +19,7 @@ func (c *Controller) assign(ctx context.Context) {
 		return
 	}
 	if accepted, _, _ := c.feed.state(); accepted != nil {
-		c.leave(wanted)
+		c.enlist(wanted)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,13 +62,18 @@ func (c *Controller) wanted() ([]string, error) {
 	return names, nil
 }
 
-// leave writes down which clusters are declared no more, and tells it once: without
-// the repository the ledger says what to keep up, and they are not to be.
-func (c *Controller) leave(declared []string) {
+// enlist writes down which clusters are declared, so that people can decide about
+// them, and which no more, which it tells once: without the repository the ledger
+// says what to keep up, and they are not to be.
+func (c *Controller) enlist(declared []string) {
 	const why = "it is declared no more; its servers are left alone (rsm destroy takes them down)"
 	var left []string
 	changed, same := false, errors.New("nothing to write")
 	err := c.Ledger.Update(func(control *ledger.Control) error {
+		for _, name := range declared {
+			changed = changed || control.Clusters[name] == nil
+			control.Cluster(name)
+		}
 		for name := range control.Clusters {
 			known := control.Cluster(name)
 			switch is := slices.Contains(declared, name); {

@@ -41,7 +41,7 @@ func TestALeftClusterIsNotTakenUpAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.remote.push("c2", "lain")
+	b.remote.push("c2", "lain new")
 	b.expect(t, true, "c2", "", "commit.new c2")
 	assignNone(t, b)
 	if got := b.told(); got != "cluster.left" {
@@ -51,11 +51,14 @@ func TestALeftClusterIsNotTakenUpAgain(t *testing.T) {
 	if got := b.told(); got != "" {
 		t.Errorf("later it tells %q", got)
 	}
+	if control, err := b.Ledger.Read(); err != nil || control.Clusters["new"] == nil {
+		t.Errorf("a cluster that nothing was done for yet is unknown, %v", err)
+	}
 	next := New(b.Config) // without the repository and its cache
 	if names, err := next.wanted(); err != nil || !slices.Equal(names, []string{"lain"}) {
 		t.Errorf("it works on %q, %v", names, err)
 	}
-	b.remote.push("c3", "lain other")
+	b.remote.push("c3", "lain new other")
 	b.expect(t, true, "c3", "", "commit.new c3")
 	assignNone(t, b)
 	if names, err := next.wanted(); err != nil || !slices.Equal(names, []string{"lain", "other"}) {
