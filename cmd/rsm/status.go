@@ -54,6 +54,7 @@ func openStatus(c *cli.Context, con *console) (*deployment, error) {
 		}
 		return openDeployment(c, con, path)
 	}
+	tellPending(con.err, control)
 	spec, err := specInForce(book, control)
 	if err != nil {
 		return nil, err

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"rsm/reconcile"
@@ -91,6 +93,23 @@ func ago(at, now time.Time) string {
 func inForce(args int, control *ledger.Control) bool {
 	here, _ := filepath.Glob("*.cue")
 	return args == 0 && len(here) == 0 && len(control.Clusters) > 0
+}
+
+// tellPending names the clusters that have no commit in force yet.
+func tellPending(w io.Writer, control *ledger.Control) {
+	for _, name := range slices.Sorted(maps.Keys(control.Clusters)) {
+		known := control.Cluster(name)
+		why := known.Waiting
+		switch {
+		case known.Tree != "":
+			continue
+		case known.Failed != nil:
+			why = "commit " + short(known.Failed.Commit) + " failed: " + known.Failed.Why
+		case why == "":
+			why = "rsm history tells what was tried"
+		}
+		fmt.Fprintf(w, "%s: no commit is in force yet: %s\n", name, plain(why))
+	}
 }
 
 // specInForce gathers the clusters, each as the commit declares it that is in

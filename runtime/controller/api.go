@@ -95,20 +95,26 @@ func admit(w http.ResponseWriter, r *http.Request, read func() (string, error)) 
 // statusOf is the HTTP status of an error.
 func statusOf(err error) int {
 	var bad *badRequest
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return http.StatusNotFound
-	case errors.As(err, &bad):
-		return http.StatusBadRequest
+	if errors.As(err, &bad) {
+		return bad.code
 	}
 	return http.StatusServiceUnavailable
 }
 
 // badRequest is an error of who asks.
-type badRequest struct{ text string }
+type badRequest struct {
+	code int
+	text string
+}
 
 // Error says what is wrong.
 func (b *badRequest) Error() string { return b.text }
+
+func unusable(text string) error { return &badRequest{http.StatusBadRequest, text} }
+
+func noCluster(name string) error {
+	return &badRequest{http.StatusNotFound, fmt.Sprintf("there is no cluster %q; /api/v1/status names those that there are", name)}
+}
 
 // serveReady answers whether it is known what to keep the deployments equal to.
 func (c *Controller) serveReady(w http.ResponseWriter, _ *http.Request) {
@@ -137,7 +143,7 @@ func (c *Controller) serveCluster(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	writeJSON(w, nil, fmt.Errorf("cluster %q: %w", r.PathValue("name"), fs.ErrNotExist))
+	writeJSON(w, nil, noCluster(r.PathValue("name")))
 }
 
 // maxHistory is how many attempts one answer has at most.
@@ -158,12 +164,23 @@ func (c *Controller) serveHistory(w http.ResponseWriter, r *http.Request) {
 func (c *Controller) serveAttempt(w http.ResponseWriter, r *http.Request) {
 	id, err := strconv.Atoi(r.PathValue("id"))
 	if err != nil {
-		writeJSON(w, nil, &badRequest{"the number of an attempt is wanted"})
+		writeJSON(w, nil, unusable("the number of an attempt is wanted"))
 		return
 	}
 	a, err := c.Ledger.Attempt(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = &badRequest{http.StatusNotFound, fmt.Sprintf("there is no attempt %d; the last %d are kept", id, ledger.Kept)}
+	}
 	writeJSON(w, a, err)
 }
+
+const (
+	// maxFollowers is how many may follow events at a time: each looks at the ledger
+	// again and again.
+	maxFollowers = 64
+	// followTime is how long a follower may take to read an event.
+	followTime = 30 * time.Second
+)
 
 // serveEvents writes what is known, and goes on with what comes when asked to.
 func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
@@ -171,6 +188,7 @@ func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 	out := json.NewEncoder(w)
 	flusher := http.NewResponseController(w)
 	each := func(e ledger.Event) error {
+		_ = flusher.SetWriteDeadline(time.Now().Add(followTime))
 		if err := out.Encode(e); err != nil {
 			return fmt.Errorf("write event: %w", err)
 		}
@@ -180,8 +198,16 @@ func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 		_ = c.Ledger.Events(each) // whoever does not read on does not want them
 		return
 	}
+	if c.followers.Add(1) > maxFollowers {
+		c.followers.Add(-1)
+		http.Error(w, fmt.Sprintf("%d follow already; ask without follow", maxFollowers), http.StatusServiceUnavailable)
+		return
+	}
+	defer c.followers.Add(-1)
 	_ = flusher.SetWriteDeadline(time.Time{})
-	_ = flusher.Flush()
+	if err := flusher.Flush(); err != nil || r.Method == http.MethodHead {
+		return
+	}
 	_ = c.Ledger.Follow(r.Context(), func(e ledger.Event) error {
 		if err := each(e); err != nil {
 			return err
@@ -194,14 +220,14 @@ func (c *Controller) serveEvents(w http.ResponseWriter, r *http.Request) {
 func (c *Controller) suspend(r *http.Request) error {
 	var ask struct{ Reason, Until string }
 	if err := json.NewDecoder(r.Body).Decode(&ask); err != nil {
-		return &badRequest{"the body is to be JSON with a reason: " + err.Error()}
+		return unusable("the body is to be JSON with a reason: " + err.Error())
 	}
 	if ask.Reason == "" {
-		return &badRequest{"a reason is wanted"}
+		return unusable("a reason is wanted")
 	}
 	until, err := ledger.ParseUntil(ask.Until, c.Now())
 	if err != nil {
-		return &badRequest{err.Error()}
+		return unusable(err.Error())
 	}
 	by := "http " + r.RemoteAddr
 	told := &ledger.Event{Level: "warning", Type: "suspended", Message: fmt.Sprintf("suspended by %s: %s", by, ask.Reason)}
@@ -220,7 +246,7 @@ func (c *Controller) decide(r *http.Request, told *ledger.Event, change func(*le
 	name := r.PathValue("name")
 	err := c.Ledger.Update(func(control *ledger.Control) error {
 		if control.Clusters[name] == nil {
-			return fmt.Errorf("cluster %q: %w", name, fs.ErrNotExist)
+			return noCluster(name)
 		}
 		change(control.Clusters[name])
 		return nil

@@ -233,3 +233,36 @@ func TestGateIsTakenOnce(t *testing.T) {
 		t.Errorf("%v, %d holders", err, g.holders)
 	}
 }
+
+// Who follows costs something all the time, so there is a bound; it is free again
+// when they have gone.
+func TestAPIBoundsFollowers(t *testing.T) {
+	t.Parallel()
+	_, url := serveBench(t)
+	follow := func(ctx context.Context, method string) int {
+		t.Helper()
+		r, err := http.NewRequestWithContext(ctx, method, url+"/api/v1/events?follow=1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = answer.Body.Close() })
+		return answer.StatusCode
+	}
+	ctx, leave := context.WithCancel(t.Context())
+	for i := range maxFollowers {
+		if code := follow(ctx, "GET"); code != http.StatusOK {
+			t.Fatalf("follower %d is answered by %d", i, code)
+		}
+	}
+	if code := follow(t.Context(), "GET"); code != http.StatusServiceUnavailable {
+		t.Errorf("one too many is answered by %d", code)
+	}
+	leave()
+	for follow(t.Context(), "HEAD") != http.StatusOK {
+		time.Sleep(10 * time.Millisecond)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rsm/reconcile"
@@ -75,6 +76,8 @@ type Controller struct {
 	again   bool      // the next look at the source checks what was refused, too
 	workers map[string]*worker
 	running sync.WaitGroup
+
+	followers atomic.Int32 // of events, over HTTP
 }
 
 // New returns a controller that Run starts.
