@@ -61,7 +61,7 @@ func Run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("measure a large repository: %w", err)
 	}
-	rows = append(rows, large)
+	rows = append(rows, large...)
 	header := []string{"what", "median", "slowest", "runs", "goal"}
 	fmt.Fprint(out, page.Text(header, rows))
 	if o.report == "" {
