@@ -55,6 +55,12 @@ func (w *worker) work(ctx context.Context, j job) (time.Duration, error) {
 	return w.apply(ctx, j)
 }
 
+// failure is an error that was told as that of its attempt.
+type failure struct{ error }
+
+// Unwrap returns the cause.
+func (f *failure) Unwrap() error { return f.error }
+
 // apply performs the plan and judges what came of it.
 func (w *worker) apply(ctx context.Context, j job) (time.Duration, error) {
 	if err := w.gate.enter(ctx); err != nil {
@@ -79,7 +85,7 @@ func (w *worker) apply(ctx context.Context, j job) (time.Duration, error) {
 		return w.Interval, nil
 	case err != nil:
 		w.finish(j, ledger.Failed, err)
-		return 0, err
+		return 0, &failure{err}
 	}
 	w.attempt.progressed = w.Now()
 	if report.Remaining == nil {

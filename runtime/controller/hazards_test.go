@@ -358,3 +358,55 @@ func TestRefusedIsToldByTheFeedAlone(t *testing.T) {
 		t.Error("it does not tell that it waits")
 	}
 }
+
+// broken has one Sentinel, which cannot be started.
+type broken struct{}
+
+func (broken) Observe(context.Context, *schema.Cluster) (*reconcile.State, error) {
+	return &reconcile.State{Sentinels: map[string]*reconcile.SentinelState{
+		"s1": {Name: "s1", Reach: reconcile.Down, Process: reconcile.Process{Local: true}}}}, nil
+}
+
+func (broken) Do(context.Context, reconcile.Action) error { return errors.New("no such binary") }
+
+// startJob is a job with one step, for such a cluster.
+func startJob(b *bench, step reconcile.StartRole) job {
+	b.gate.take = func(context.Context) (func(), error) { return func() {}, nil }
+	b.remote.push("c1", "t1")
+	step.Role = reconcile.RoleRef{Name: "s1", Kind: reconcile.KindSentinel}
+	return job{
+		choice: choice{commit: "c1", tree: "t1", trigger: triggerCommit}, spec: &schema.Spec{},
+		applier: &reconcile.Applier{Observer: broken{}, Executor: broken{}}, cluster: &schema.Cluster{Name: "app"},
+		plan: &reconcile.Plan{Steps: []reconcile.Step{{Action: step}}},
+	}
+}
+
+// A step that fails is told as the failure of its attempt, and not as an error, too.
+func TestAFailureIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b, w, _ := twoClusters(t)
+	_, err := w.work(t.Context(), startJob(b, reconcile.StartRole{}))
+	if next := w.judge(0, err); next != w.Interval {
+		t.Errorf("it looks again in %s", next)
+	}
+	if got := b.told(); got != "apply.start c1, apply.failed c1" || w.status.Error == "" {
+		t.Errorf("it tells %q", got)
+	}
+}
+
+// That an attempt waits for its budget is told once, however many passes it takes.
+func TestASpentBudgetIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b, w, _ := twoClusters(t)
+	j := startJob(b, reconcile.StartRole{Drops: true})
+	b.budget = budget{limit: 1, interval: time.Hour, since: b.now, spent: 1}
+	for range 3 {
+		w.hold(j.choice, view{})
+		if _, err := w.work(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.told(); got != "apply.start c1, waiting c1" {
+		t.Errorf("it tells %q", got)
+	}
+}

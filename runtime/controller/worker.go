@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -78,6 +79,11 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
+	return w.judge(next, err)
+}
+
+// judge tells what is wrong, once, and returns when to look again.
+func (w *worker) judge(next time.Duration, err error) time.Duration {
 	if err == nil {
 		w.fails = 0
 		w.once("error", ledger.Event{})
@@ -85,7 +91,9 @@ func (w *worker) pass(ctx context.Context) time.Duration {
 	}
 	w.fails++
 	w.set(func(s *ClusterStatus) { s.Error = err.Error() })
-	w.once("error", ledger.Event{Level: "error", Type: "error", Message: err.Error()})
+	if told := (*failure)(nil); !errors.As(err, &told) {
+		w.once("error", ledger.Event{Level: "error", Type: "error", Message: err.Error()})
+	}
 	return min(w.Interval<<min(w.fails-1, 10), maxBackOff)
 }
 
