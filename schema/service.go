@@ -110,7 +110,7 @@ func LoadService(ctx context.Context, path string) (*Service, Problems) {
 func Events() []string {
 	return []string{
 		"apply.done", "apply.failed", "apply.start", "apply.stopped", "cluster.left", "commit.new", "commit.refused", "commit.unverified",
-		"drift", "error", "healed", "held", "in-sync", "lease.lost", "lease.won", "pinned", "resumed", "service.end", "service.start",
+		"drift", "error", "healed", "held", "in-sync", "key.expiring", "lease.lost", "lease.won", "pinned", "resumed", "service.end", "service.start",
 		"source.back", "source.stale", "suspended", "unpinned", "waiting",
 	}
 }

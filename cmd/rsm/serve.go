@@ -124,7 +124,7 @@ func (s *service) controller(git *source.Git, book *ledger.Ledger, log *slog.Log
 			}
 			return func() { _ = lock.Release() }, nil
 		},
-		Poll: s.Source.Interval, Interval: s.interval, Budget: s.Budget, Heal: s.Heal, Window: windowOf, Log: log,
+		Poll: s.Source.Interval, Interval: s.interval, Budget: s.Budget, Heal: s.Heal, Window: windowOf, Expiring: git.Expiring, Log: log,
 		Tell: func(e ledger.Event) {
 			if !logs {
 				logEvent(log, e)

@@ -21,6 +21,7 @@ var layers = [][]string{
 // homes are the only packages that may import an outside library.
 var homes = map[string][]string{
 	"cuelang.org/go":             {"schema"},
+	"github.com/ProtonMail":      {"reconcile/source"},
 	"github.com/go-git/go-git":   {"reconcile/source"},
 	"github.com/netresearch":     {"schema", "reconcile/window"},
 	"github.com/prometheus":      {"runtime/", "cmd/rsm"},

@@ -236,6 +236,12 @@ func TestPGPSignatures(t *testing.T) {
 	verified(t, g, first, second, "ada@example.com")
 	unverified(t, g, first, sign("eve@example.com", "// 3"), "commit", "unknown entity")
 
+	for within, want := range map[time.Duration]int{time.Hour: 1, -time.Hour: 0} {
+		soon, err := g.Expiring(time.Now(), within)
+		if err != nil || len(soon) != want || want == 1 && !strings.HasPrefix(soon[0], "bob@example.com (PGP ") {
+			t.Errorf("within %s expire %q, %v", within, soon, err)
+		}
+	}
 	w.git("reset", "-q", "--hard", expiring)
 	w.push()
 	time.Sleep(time.Until(made.Add(4 * time.Second))) // gpg cannot expire a key in the past

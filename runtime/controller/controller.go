@@ -55,6 +55,8 @@ type Config struct {
 	Heal bool
 	// Window says whether changes may be made now, and if not why; nil means always.
 	Window func(*schema.Cluster, time.Time) (closed string)
+	// Expiring names keys that stop to verify within a time; nil means that none do.
+	Expiring func(now time.Time, within time.Duration) ([]string, error)
 	// Tell hears every event; nil means that only the ledger does.
 	Tell func(ledger.Event)
 	Log  *slog.Logger
@@ -73,6 +75,7 @@ type Controller struct {
 
 	mu      sync.Mutex
 	pruned  time.Time // used by look alone
+	keysAt  time.Time // the same
 	again   bool      // the next look at the source checks what was refused, too
 	workers map[string]*worker
 	running sync.WaitGroup
@@ -136,6 +139,7 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // look asks the source, and lets the clusters know.
 func (c *Controller) look(ctx context.Context) {
+	c.checkKeys()
 	c.mu.Lock()
 	again := c.again
 	c.again = false

@@ -195,6 +195,26 @@ func TestFeedAfterRestart(t *testing.T) {
 	b.expect(t, true, "c2", "", "source.back, commit.new c2")
 }
 
+// Keys that expire are told once a day.
+func TestCheckKeys(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.checkKeys()
+	b.Expiring = func(_ time.Time, within time.Duration) ([]string, error) { return []string{"within " + within.String()}, nil }
+	for range 3 {
+		b.checkKeys()
+		b.now = b.now.Add(keyTime / 2)
+	}
+	if got := b.told(); got != "key.expiring, key.expiring" {
+		t.Errorf("it tells %q", got)
+	}
+	b.now, b.Expiring = b.now.Add(keyTime), func(time.Time, time.Duration) ([]string, error) { return nil, errors.New("no such file") }
+	b.checkKeys()
+	if got := b.told(); got != "" {
+		t.Errorf("without keys it tells %q", got)
+	}
+}
+
 // What a commit leads on from is known even when the cache has lost it.
 func TestFeedAfterTheCacheWasLost(t *testing.T) {
 	t.Parallel()
