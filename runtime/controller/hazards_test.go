@@ -410,3 +410,25 @@ func TestASpentBudgetIsToldOnce(t *testing.T) {
 		t.Errorf("it tells %q", got)
 	}
 }
+
+// A rollback that a person asks for while another one ends is not lost.
+func TestUnpinLeavesANewPin(t *testing.T) {
+	t.Parallel()
+	b, w, _ := twoClusters(t)
+	before, after := &ledger.Pin{Commit: "c1", Head: "c2"}, &ledger.Pin{Commit: "c1", Head: "c3"}
+	err := b.Ledger.Update(func(c *ledger.Control) error { c.Cluster("app").Pin = after; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		pin  *ledger.Pin
+		told string
+		left bool
+	}{{before, "", true}, {after, "unpinned", false}} {
+		w.unpin(test.pin)
+		control, err := b.Ledger.Read()
+		if got := b.told(); err != nil || got != test.told || (control.Cluster("app").Pin != nil) != test.left {
+			t.Errorf("it tells %q and leaves %+v, %v", got, control.Cluster("app").Pin, err)
+		}
+	}
+}

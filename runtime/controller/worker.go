@@ -107,7 +107,7 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 	v := w.view(control, accepted, newest, refused)
 	ch := choose(v)
 	if ch.unpin {
-		w.unpin()
+		w.unpin(v.control.Pin)
 	}
 	w.hold(ch, v)
 	cluster, spec, err := w.specOf(ch, accepted)
@@ -204,10 +204,17 @@ func (w *worker) see(ch choice, plan *reconcile.Plan) {
 	}
 }
 
-// unpin ends a rollback.
-func (w *worker) unpin() {
-	w.change(func(c *ledger.Cluster) { c.Pin = nil })
-	w.tell(ledger.Event{Type: "unpinned", Cluster: w.name, Message: "the branch has moved on from the rollback"})
+// unpin ends a rollback, unless a person has made another one meanwhile.
+func (w *worker) unpin(ended *ledger.Pin) {
+	gone := false
+	w.change(func(c *ledger.Cluster) {
+		if gone = c.Pin != nil && *c.Pin == *ended; gone {
+			c.Pin = nil
+		}
+	})
+	if gone {
+		w.tell(ledger.Event{Type: "unpinned", Cluster: w.name, Message: "the branch has moved on from the rollback"})
+	}
 }
 
 // change writes what is known of the cluster.

@@ -160,8 +160,11 @@ func (c *Control) Cluster(name string) *Cluster {
 func (l *Ledger) Read() (*Control, error) {
 	control := &Control{}
 	err := l.load("control.json", control)
-	if errors.Is(err, fs.ErrNotExist) {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = nil
+	case errors.Is(err, errDamaged):
+		err = fmt.Errorf("%w; move the file away to begin anew: suspensions and rollbacks are forgotten then, and the branch's commit is applied", err)
 	}
 	return control, err
 }

@@ -61,7 +61,7 @@ func TestDamagedControl(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(l.Dir(), "control.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Read(); err == nil || !strings.Contains(err.Error(), "control.json") {
+	if _, err := l.Read(); err == nil || !strings.Contains(err.Error(), "control.json") || !strings.Contains(err.Error(), "move the file away") {
 		t.Errorf("a damaged file is %v", err)
 	}
 }
