@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -430,5 +431,61 @@ func TestUnpinLeavesANewPin(t *testing.T) {
 		if got := b.told(); err != nil || got != test.told || (control.Cluster("app").Pin != nil) != test.left {
 			t.Errorf("it tells %q and leaves %+v, %v", got, control.Cluster("app").Pin, err)
 		}
+	}
+}
+
+// leaving is a lease that is asked for while the service ends.
+type leaving struct{ end context.CancelFunc }
+
+func (leaving) Run(context.Context) error { return nil }
+
+func (l leaving) Held(ctx context.Context) error {
+	l.end()
+	return fmt.Errorf("lease: %w", ctx.Err())
+}
+
+// A lease that a service gives up as it ends is not one that it lost.
+func TestAnEndIsNoLostLease(t *testing.T) {
+	t.Parallel()
+	b, w, accepted := twoClusters(t)
+	b.Applier = func(*schema.Cluster) *reconcile.Applier { return &reconcile.Applier{Observer: broken{}} }
+	b.feed.accepted = accepted
+	if err := b.Ledger.Update(func(c *ledger.Control) error { c.Cluster("base").Tree = "t2"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.Config.Lease = func(*schema.Cluster) Lease { return leaving{cancel} }
+	w.pass(ctx)
+	if got := b.told(); strings.Contains(got, "lease") {
+		t.Errorf("it tells %q", got)
+	}
+}
+
+// ending is looked at while the service ends.
+type ending struct {
+	broken
+	end context.CancelFunc
+}
+
+func (e ending) Observe(ctx context.Context, c *schema.Cluster) (*reconcile.State, error) {
+	e.end()
+	return e.broken.Observe(ctx, c)
+}
+
+// What nobody could ask any more, as the service ends, tells nothing.
+func TestAnEndIsNoDrift(t *testing.T) {
+	t.Parallel()
+	b, w, accepted := twoClusters(t)
+	b.feed.accepted = accepted
+	if err := b.Ledger.Update(func(c *ledger.Control) error { c.Cluster("base").Tree = "t2"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	b.Applier = func(*schema.Cluster) *reconcile.Applier {
+		return &reconcile.Applier{Observer: ending{end: cancel}}
+	}
+	w.pass(ctx)
+	if got := b.told(); got != "" {
+		t.Errorf("it tells %q", got)
 	}
 }

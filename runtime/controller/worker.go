@@ -116,6 +116,9 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 	}
 	applier := w.Applier(cluster)
 	state, err := applier.Observer.Observe(ctx, cluster)
+	if err == nil {
+		err = ctx.Err() // else what was not asked any more would look as if it were away
+	}
 	if err != nil {
 		return 0, fmt.Errorf("observe: %w", err)
 	}
@@ -126,7 +129,10 @@ func (w *worker) reconcile(ctx context.Context) (next time.Duration, err error) 
 		return w.Interval, nil
 	}
 	if w.lease != nil {
-		if err := w.lease.Held(ctx); err != nil {
+		switch err := w.lease.Held(ctx); {
+		case ctx.Err() != nil:
+			return 0, ctx.Err()
+		case err != nil:
 			return w.elsewhere(err), nil
 		}
 	}
