@@ -200,7 +200,9 @@ func TestCheckKeys(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.checkKeys()
-	b.Expiring = func(_ time.Time, within time.Duration) ([]string, error) { return []string{"within " + within.String()}, nil }
+	b.Expiring = func(_ time.Time, within time.Duration) ([]string, error) {
+		return []string{"within " + within.String()}, nil
+	}
 	for range 3 {
 		b.checkKeys()
 		b.now = b.now.Add(keyTime / 2)
