@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"rsm/internal/atomicfile"
 	"rsm/schema"
 )
 
@@ -108,7 +109,7 @@ func installHook(ctx context.Context, con *console, repo string, target hookTarg
 		fmt.Fprintf(con.out, "%s is there already.\n", path)
 		return nil
 	}
-	if err := writeHook(path, script); err != nil {
+	if err := atomicfile.Write(path, []byte(script), 0o755); err != nil {
 		return fmt.Errorf("write hook: %w", err)
 	}
 	fmt.Fprintf(con.out, "Wrote %s: pushes are told to %s\n", path, target.url)
@@ -148,21 +149,4 @@ func hooksOf(ctx context.Context, repo string) (string, error) {
 	default:
 		return own, os.MkdirAll(own, 0o755)
 	}
-}
-
-// writeHook replaces the file in one step: git may run it meanwhile.
-func writeHook(path, script string) error {
-	file, err := os.CreateTemp(filepath.Dir(path), ".post-receive-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(script)
-	err = errors.Join(err, file.Chmod(0o755), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(file.Name())
-	}
-	return err
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"rsm/internal/atomicfile"
 	"rsm/reconcile"
 	"rsm/schema"
 )
@@ -66,17 +67,7 @@ func savePlan(path string, f *planFile) (err error) {
 	if err != nil {
 		return fmt.Errorf("encode plan: %w", err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".plan-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("save plan: %w", err)
-	}
-	_, err = temp.Write(append(text, '\n'))
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
+	if err := atomicfile.Write(path, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	return nil

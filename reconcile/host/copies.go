@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"time"
 
+	"rsm/internal/atomicfile"
 	"rsm/reconcile"
 )
 
@@ -91,7 +92,7 @@ func (h *Host) keep(from, to string) error {
 	if err := h.checkRDB(temp.Name()); err != nil {
 		return err
 	}
-	return place(temp.Name(), to)
+	return atomicfile.Place(temp.Name(), to)
 }
 
 // checkRDB has redis-check-rdb read the file; without one, it looks at the

@@ -7,41 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"rsm/internal/atomicfile"
 )
 
-// writeFile replaces the file as a whole or not at all, also when the machine
-// loses power. Mode 0600; the directory is created.
+// writeFile replaces a file, mode 0600; the directory is created.
 func writeFile(path string, content []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("create directory: %w", err)
 	}
-	temp, err := os.CreateTemp(dir, ".tmp-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("create file: %w", err)
-	}
-	defer os.Remove(temp.Name())
-	_, err = temp.Write(content)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return place(temp.Name(), path)
-}
-
-// place renames a written and synced file to its final name, durably.
-func place(temp, path string) error {
-	if err := os.Rename(temp, path); err != nil {
-		return fmt.Errorf("place file: %w", err)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return nil
+	return atomicfile.Write(path, content, 0o600)
 }
 
 func writeJSON(path string, value any) error {

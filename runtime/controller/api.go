@@ -1,17 +1,15 @@
 package controller
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
+	"rsm/internal/web"
 	"rsm/runtime/controller/hook"
 	"rsm/runtime/controller/ledger"
 )
@@ -42,7 +40,7 @@ func (c *Controller) Handler(token func() (string, error), receiver *hook.Receiv
 	mux.HandleFunc("GET /api/v1/events", c.serveEvents)
 	write := func(pattern string, change func(*http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if !admit(w, r, token) {
+			if !web.Admit(w, r, token, c.Log) {
 				return
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
@@ -68,28 +66,6 @@ func (c *Controller) Handler(token func() (string, error), receiver *hook.Receiv
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// admit reports whether a request has the token. It is read each time, so that
-// another one in the same place counts at once.
-func admit(w http.ResponseWriter, r *http.Request, read func() (string, error)) bool {
-	if read == nil {
-		http.Error(w, "no token is declared, so nothing can be changed over HTTP", http.StatusForbidden)
-		return false
-	}
-	token, err := read()
-	if err != nil {
-		http.Error(w, "the token cannot be read", http.StatusServiceUnavailable)
-		return false
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	have, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(have[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer") {
-		return true
-	}
-	w.Header().Set("WWW-Authenticate", `Bearer realm="rsm"`)
-	http.Error(w, "give the token: Authorization: Bearer TOKEN", http.StatusUnauthorized)
-	return false
 }
 
 // statusOf is the HTTP status of an error.
@@ -263,9 +239,5 @@ func writeJSON(w http.ResponseWriter, value any, err error) {
 		http.Error(w, err.Error(), statusOf(err))
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(value) // whoever does not read on does not want it
+	web.WriteJSON(w, value)
 }

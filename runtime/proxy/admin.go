@@ -2,17 +2,14 @@ package proxy
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
+	"rsm/internal/web"
 	"rsm/schema"
 )
 
@@ -135,28 +132,13 @@ func (p *Proxy) handler() http.Handler {
 	})
 }
 
-// admit reports whether a request has the token. It is read each time, so that
-// another one in the same place counts at once.
+// admit reports whether a request has the token.
 func (p *Proxy) admit(w http.ResponseWriter, r *http.Request) bool {
-	of := p.role.Load().Proxy.AdminToken
-	if of == nil {
-		http.Error(w, "no admin token is declared", http.StatusForbidden)
-		return false
+	var read func() (string, error)
+	if token := p.role.Load().Proxy.AdminToken; token != nil {
+		read = token.Read
 	}
-	token, err := of.Read()
-	if err != nil {
-		p.log.Error("read admin token", "error", err)
-		http.Error(w, "the admin token cannot be read", http.StatusServiceUnavailable)
-		return false
-	}
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	have, want := sha256.Sum256([]byte(strings.TrimSpace(given))), sha256.Sum256([]byte(token))
-	if subtle.ConstantTimeCompare(have[:], want[:]) == 1 && strings.EqualFold(scheme, "Bearer") {
-		return true
-	}
-	w.Header().Set("WWW-Authenticate", `Bearer realm="rsm proxy"`)
-	http.Error(w, "give the token: Authorization: Bearer TOKEN", http.StatusUnauthorized)
-	return false
+	return web.Admit(w, r, read, p.log)
 }
 
 // serveReady answers whether requests can be served now.
@@ -197,11 +179,7 @@ func writeJSON(w http.ResponseWriter, value any, err error) {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(w)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(value) // whoever does not read on does not want it
+	web.WriteJSON(w, value)
 }
 
 // capped is a listener that closes connections at once of which it has enough.

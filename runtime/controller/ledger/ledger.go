@@ -24,6 +24,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"rsm/internal/atomicfile"
 	"rsm/internal/supervise"
 	"rsm/schema"
 )
@@ -225,17 +226,7 @@ func (l *Ledger) store(name string, content any) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o700); err != nil {
 		return fmt.Errorf("create ledger: %w", err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(target), ".new-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("write ledger: %w", err)
-	}
-	_, err = temp.Write(append(text, '\n'))
-	err = errors.Join(err, temp.Sync(), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), target)
-	}
-	if err != nil {
-		_ = os.Remove(temp.Name())
+	if err := atomicfile.Write(target, append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write ledger: %w", err)
 	}
 	return nil
