@@ -183,17 +183,8 @@ func (w *worker) finish(j job, result string, cause error) {
 	}
 	w.count(a)
 	w.begun = begun(a)
-	e := ledger.Event{Type: "apply.done", Cluster: w.name, Commit: a.Commit, Attempt: a.ID, Message: fmt.Sprintf("%s in %s", result, a.Duration.Round(time.Millisecond))}
-	switch {
-	case result == ledger.Failed:
-		e.Level, e.Type, e.Message = "error", "apply.failed", a.Error
-	case result == ledger.Stopped:
-		e.Level, e.Type, e.Message = "warning", "apply.stopped", a.Error
-	case a.Trigger == triggerDrift:
-		e.Type = "healed"
-	}
 	if a.Tries == 1 || result != ledger.Failed {
-		w.tell(e)
+		w.tell(outcome(a))
 	}
 	switch {
 	case result == ledger.Failed && a.Trigger != triggerDrift:
@@ -204,6 +195,21 @@ func (w *worker) finish(j job, result string, cause error) {
 	case result == ledger.Applied, result == ledger.Held:
 		w.settle(j, a.ID)
 	}
+}
+
+// outcome tells how an attempt ended.
+func outcome(a *ledger.Attempt) ledger.Event {
+	e := ledger.Event{Type: "apply.done", Cluster: a.Cluster, Commit: a.Commit, Attempt: a.ID}
+	e.Message = fmt.Sprintf("%s in %s", a.Result, a.Duration.Round(time.Millisecond))
+	switch {
+	case a.Result == ledger.Failed:
+		e.Level, e.Type, e.Message = "error", "apply.failed", a.Error
+	case a.Result == ledger.Stopped:
+		e.Level, e.Type, e.Message = "warning", "apply.stopped", a.Error
+	case a.Trigger == triggerDrift:
+		e.Type = "healed"
+	}
+	return e
 }
 
 // settle makes the chosen commit the one in force.
