@@ -117,10 +117,15 @@ func (n *network) fetch(ctx context.Context, into *git.Repository) (plumbing.Has
 		return plumbing.ZeroHash, err
 	}
 	from := git.NewRemote(into.Storer, &config.RemoteConfig{Name: "origin", URLs: []string{n.url}})
-	err = from.FetchContext(ctx, &git.FetchOptions{
-		RefSpecs: []config.RefSpec{config.RefSpec("+" + n.branch.String() + ":" + tipRef.String())},
-		Auth:     c.method, CABundle: c.ca, Tags: git.NoTags, Force: true,
-	})
+	for range hurries {
+		err = from.FetchContext(ctx, &git.FetchOptions{
+			RefSpecs: []config.RefSpec{config.RefSpec("+" + n.branch.String() + ":" + tipRef.String())},
+			Auth:     c.method, CABundle: c.ca, Tags: git.NoTags, Force: true,
+		})
+		if !hurried(err) {
+			break
+		}
+	}
 	// "Up to date" is said of objects and of references, and not reliably: what
 	// the reference names now is what counts.
 	if err != nil && !errors.Is(err, git.NoErrAlreadyUpToDate) {
@@ -131,6 +136,15 @@ func (n *network) fetch(ctx context.Context, into *git.Repository) (plumbing.Has
 		return plumbing.ZeroHash, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return ref.Hash(), nil
+}
+
+// hurries is how often a fetch is tried while the server is in a hurry.
+const hurries = 5
+
+// hurried reports whether an ssh server had answered and closed before go-git
+// closed its own side, which go-git v5 takes for an error.
+func hurried(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), "closing input: EOF")
 }
 
 // explain says what an error of the transport means, in one line and without
