@@ -56,6 +56,7 @@ import (
 //	push MESSAGE            commit all that changed in the clone, and push it
 //	forge [TOKEN]           serve the repositories at $FORGE to who has the token; without one no longer
 //	http CODE METHOD URL [TOKEN [BODY]]  ask over HTTP, want this status
+//	sshd NODE               serve the repositories at $SSH to who has the key in the file client
 //	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
@@ -64,7 +65,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "knock": cmdKnock, "knocked": cmdKnocked, "build": cmdBuild, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,
 		"mark": cmdMark, "untouched": cmdUntouched, "nosecret": cmdNoSecret, "load": cmdLoad, "loaded": cmdLoaded, "kill-masters": cmdKillMasters,
-		"repo": cmdRepo, "push": cmdPush, "forge": cmdForge, "http": cmdHTTP,
+		"repo": cmdRepo, "push": cmdPush, "forge": cmdForge, "http": cmdHTTP, "sshd": cmdSSHD,
 	}
 }
 
