@@ -12,27 +12,29 @@ var layers = [][]string{
 	{"schema", "internal/"},
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source", "reconcile/window"},
-	{"runtime/proxy/follow", "runtime/proxy/command", "runtime/controller/ledger"},
-	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/hook", "runtime/controller/notify"},
+	{"runtime/bus", "runtime/proxy/follow", "runtime/proxy/command", "runtime/controller/ledger", "runtime/worker/queue", "runtime/worker/alert"},
+	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/hook", "runtime/controller/notify", "runtime/worker/handler", "runtime/worker/dispatch"},
 	{"runtime/"},
 	{"cmd/rsm"},
 }
 
 // homes are the only packages that may import an outside library.
 var homes = map[string][]string{
-	"cuelang.org/go":             {"schema"},
-	"github.com/ProtonMail":      {"reconcile/source"},
-	"github.com/go-git/go-git":   {"reconcile/source"},
-	"github.com/netresearch":     {"schema", "reconcile/window"},
-	"github.com/prometheus":      {"runtime/", "cmd/rsm"},
-	"github.com/redis/go-redis":  {"reconcile/observe", "reconcile/execute", "runtime/worker", "runtime/registry", "runtime/clients"},
-	"github.com/shirou/gopsutil": {"runtime/agent"},
-	"github.com/urfave/cli":      {"cmd/rsm"},
-	"golang.org/x":               {"internal/", "reconcile/host", "reconcile/source", "runtime/", "cmd/rsm"},
+	"cuelang.org/go":              {"schema"},
+	"github.com/ProtonMail":       {"reconcile/source"},
+	"github.com/go-git/go-git":    {"reconcile/source"},
+	"cel.dev/cel-go":              {"schema", "runtime/worker/alert"},
+	"github.com/netresearch":      {"schema", "reconcile/window", "runtime/worker/"},
+	"github.com/prometheus":       {"runtime/", "cmd/rsm"},
+	"github.com/redis/go-redis":   {"reconcile/observe", "reconcile/execute", "runtime/"},
+	"github.com/shirou/gopsutil":  {"runtime/agent"},
+	"github.com/urfave/cli":       {"cmd/rsm"},
+	"github.com/wneessen/go-mail": {"runtime/worker/handler"},
+	"golang.org/x":                {"internal/", "reconcile/host", "reconcile/source", "runtime/", "cmd/rsm"},
 }
 
 // testOnly are imported by tests alone; they may use the rest of their layer.
-var testOnly = []string{"internal/redistest", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml"}
+var testOnly = []string{"internal/redistest", "github.com/rogpeppe/go-internal", "go.yaml.in/yaml", "github.com/emersion"}
 
 // impure is what package reconcile must not import: it decides, others do. The
 // prefix counts, so os/exec and log/slog are meant, too.
