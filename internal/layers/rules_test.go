@@ -9,6 +9,7 @@ import (
 // layers, lowest first. A package imports only lower layers, so packages of one
 // layer (siblings) never import each other. "x/" stands for every package under x.
 var layers = [][]string{
+	{"internal/expr"},
 	{"schema", "internal/"},
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source", "reconcile/window"},
@@ -23,7 +24,7 @@ var homes = map[string][]string{
 	"cuelang.org/go":              {"schema"},
 	"github.com/ProtonMail":       {"reconcile/source"},
 	"github.com/go-git/go-git":    {"reconcile/source"},
-	"cel.dev/cel-go":              {"schema", "runtime/worker/alert"},
+	"cel.dev/cel-go":              {"internal/expr"},
 	"github.com/netresearch":      {"schema", "reconcile/window", "runtime/worker/"},
 	"github.com/prometheus":       {"runtime/", "cmd/rsm"},
 	"github.com/redis/go-redis":   {"reconcile/observe", "reconcile/execute", "runtime/"},
