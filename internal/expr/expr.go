@@ -13,14 +13,11 @@ package expr
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/ext"
 )
@@ -62,8 +59,8 @@ func Compile(text string) (*Program, error) {
 	if issues.Err() != nil {
 		return nil, first(issues)
 	}
-	names := identifiers(parsed)
-	env, err := base.Extend(variables(names)...)
+	paths := fields(parsed.NativeRep().Expr(), nil)
+	env, err := base.Extend(variables(paths)...)
 	if err != nil {
 		return nil, fmt.Errorf("1:1: %w", err)
 	}
@@ -77,7 +74,7 @@ func Compile(text string) (*Program, error) {
 		return nil, fmt.Errorf("1:1: %w", err)
 	}
 	kind := checked.OutputType().Kind()
-	return &Program{text, program, names, kind == types.BoolKind || kind == types.DynKind}, nil
+	return &Program{text, program, named(paths), kind == types.BoolKind || kind == types.DynKind}, nil
 }
 
 // Condition is Compile for an expression that is true or false: one that can be
@@ -96,8 +93,9 @@ func Condition(text string) (*Program, error) {
 // String is the expression as it was written.
 func (p *Program) String() string { return p.text }
 
-// Fields are the top-level fields that the expression names, sorted; "event" stands
-// for all of them.
+// Fields are the paths of the fields that the expression reads, such as "cpu_usage"
+// and "mem.free", in the order of the text. Those that it only asks for by has are
+// not among them, nor those that it finds in another way than by their names.
 func (p *Program) Fields() []string { return p.fields }
 
 // Eval returns the value for an event: bool, int64, uint64, float64, string, nil,
@@ -163,92 +161,6 @@ var environment = sync.OnceValues(func() (*cel.Env, error) {
 		cel.ParserRecursionLimit(100),
 	)
 })
-
-// builtin are names of types, which are no fields. type is one, as events have it.
-var builtin = []string{"bool", "bytes", "double", "int", "list", "map", "null_type", "string", "uint", "optional_type", "math", "strings", "optional"}
-
-// identifiers are the names that the expression does not bind itself, sorted.
-func identifiers(parsed *cel.Ast) []string {
-	free, bound := map[string]bool{}, map[string]bool{}
-	ast.PreOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() {
-		case ast.IdentKind:
-			free[e.AsIdent()] = true
-		case ast.ComprehensionKind:
-			c := e.AsComprehension()
-			bound[c.AccuVar()], bound[c.IterVar()], bound[c.IterVar2()] = true, true, true
-		}
-	}))
-	maps.DeleteFunc(free, func(name string, _ bool) bool {
-		return bound[name] || slices.Contains(builtin, name)
-	})
-	return slices.Sorted(maps.Keys(free))
-}
-
-func variables(names []string) []cel.EnvOption {
-	var list []cel.EnvOption
-	for _, name := range names {
-		list = append(list, cel.Variable(strings.TrimPrefix(name, "."), cel.DynType))
-	}
-	return list
-}
-
-// decimals makes whole numbers in calculations with fields decimal: CEL refuses to
-// calculate with an int and a double (and to ask whether they are equal), and every
-// number of JSON is a double.
-func decimals(parsed *cel.Ast) {
-	literals := ast.NewExprFactory()
-	ast.PreOrderVisit(parsed.NativeRep().Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		leaves := operands(e)
-		if !slices.ContainsFunc(leaves, decimal) {
-			return
-		}
-		for _, leaf := range leaves {
-			if leaf.Kind() != ast.LiteralKind {
-				continue
-			}
-			if n, ok := leaf.AsLiteral().(types.Int); ok {
-				leaf.SetKindCase(literals.NewLiteral(leaf.ID(), types.Double(n)))
-			}
-		}
-	}))
-}
-
-// operands are what a calculation is made of, those of its parts included; none
-// when e calculates nothing.
-func operands(e ast.Expr) []ast.Expr {
-	if e.Kind() != ast.CallKind || !slices.Contains(calculations, e.AsCall().FunctionName()) {
-		return nil
-	}
-	var list []ast.Expr
-	for _, arg := range e.AsCall().Args() {
-		if parts := operands(arg); parts != nil {
-			list = append(list, parts...)
-		} else {
-			list = append(list, arg)
-		}
-	}
-	return list
-}
-
-// decimal tells whether an operand is a field or a decimal number. Names with an @
-// are the counters of macros, which are ints.
-func decimal(e ast.Expr) bool {
-	switch e.Kind() {
-	case ast.IdentKind:
-		return !strings.HasPrefix(e.AsIdent(), "@")
-	case ast.SelectKind:
-		return true
-	case ast.CallKind:
-		return e.AsCall().FunctionName() == operators.Index
-	case ast.LiteralKind:
-		_, ok := e.AsLiteral().(types.Double)
-		return ok
-	}
-	return false
-}
-
-var calculations = []string{operators.Add, operators.Subtract, operators.Multiply, operators.Divide, operators.Negate, operators.Equals, operators.NotEquals}
 
 // options bounds what an evaluation costs. One without a loop costs no more than it
 // is long, and counting would make it slower by half.

@@ -150,12 +150,20 @@ func TestRunaway(t *testing.T) {
 
 func TestFields(t *testing.T) {
 	t.Parallel()
-	p, err := expr.Compile(`disks.exists(d, d.usage > limit) && event.x == 1 && type == "a" && int(n) > 0`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := strings.Join(p.Fields(), " "); got != "disks event limit n type" {
-		t.Errorf("fields are %s", got)
+	for text, want := range map[string]string{
+		`type == "a" && disks.exists(d, d.usage > limit) && event.x == 1 && int(n) > 0 && x < 3`: "type disks limit x n",
+		`mem.used / mem.total * 100 > 95 && has(event.swap) && has(mem.free)`:                    "mem.used mem.total mem",
+		`disks.exists(d, d.usage > 1) && d > 1`:                                                  "disks d",
+		`event["disk usage"] > 1 && {"a": b}[c] == [e]`:                                          "b c e",
+		`math.greatest(a.b.c, 3) > 1`:                                                            "a.b.c",
+	} {
+		p, err := expr.Compile(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.Fields(), " "); got != want {
+			t.Errorf("fields of %s are %s, want %s", text, got, want)
+		}
 	}
 }
 
