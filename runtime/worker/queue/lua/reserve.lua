@@ -1,0 +1,102 @@
+-- ARGV: queue, n, lease, token, worker, rate, concurrency, then the worker's labels.
+-- Returns why there are no more ("", "paused", "full", "rate"), for how many
+-- milliseconds to wait when "rate", then id, message, failures, crashes of each.
+local k = Q.open(ARGV[1])
+local call, now, p = Q.call, Q.now, k.p
+local n, lease, token, worker = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local rate, most = tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local function hungry(why)
+  call('SADD', p .. 'hungry', worker)
+  return {why, 0}
+end
+
+if call('GET', p .. 'paused') == 'pause' then return hungry('paused') end
+if most > 0 then
+  n = math.min(n, most - call('ZCARD', p .. 'lease'))
+  if n <= 0 then return hungry('full') end
+end
+local tokens
+if rate > 0 then
+  local bucket = call('HMGET', p .. 'rate', 'n', 'at')
+  local burst = math.max(1, rate / 10)
+  local since = math.max(0, now - tonumber(bucket[2] or now))
+  tokens = math.min(burst, tonumber(bucket[1] or burst) + since * rate / 1000)
+  if tokens < 1 then return {'rate', math.ceil((1 - tokens) * 1000 / rate)} end
+  n = math.min(n, math.floor(tokens))
+end
+
+local popped = {}
+local function take(list)
+  if #popped >= n then return end
+  for _, id in ipairs(call('RPOP', list, n - #popped) or {}) do popped[#popped + 1] = id end
+end
+
+-- has says whether the worker has every label of a lane "#a=b,c=d".
+local labels = {}
+for i = 8, #ARGV do labels[ARGV[i]] = true end
+local function has(lane)
+  for label in lane:sub(2):gmatch('[^,]+') do
+    if not labels[label] then return false end
+  end
+  return true
+end
+
+local lanes = call('ZRANGE', p .. 'lanes', 0, -1)
+local function lane(name)
+  local list = p .. 'pending:' .. name
+  take(list)
+  if call('EXISTS', list) == 0 then call('ZREM', p .. 'lanes', name) end
+end
+if #lanes > 0 then
+  lane('@' .. worker)
+  for _, name in ipairs(lanes) do
+    if name:sub(1, 1) == '#' and has(name) then lane(name) end
+  end
+  lane('high')
+end
+take(k.pending)
+if #lanes > 0 and #popped < n then lane('low') end
+if #popped == 0 then return {'', 0} end
+
+-- What is no id of a task was pushed by a program that knows nothing of ids. An id
+-- that a worker has already, because a hand pushed it again, is not given out twice.
+local ids, messages, seen = {}, {}, {}
+local leased = call('ZMSCORE', p .. 'lease', unpack(popped))
+for i, msg in ipairs(call('HMGET', p .. 'm', unpack(popped))) do
+  local id = popped[i]
+  if not msg then
+    msg = 'R' .. id
+    repeat id = 'raw-' .. call('INCR', p .. 'seq') until call('HSETNX', p .. 'm', id, msg) == 1
+  end
+  if not leased[i] and not seen[id] then
+    ids[#ids + 1], messages[#messages + 1] = id, msg
+    seen[id] = true
+  end
+end
+if #ids == 0 then return {'', 0} end
+local deadlines, owners = {}, {}
+for _, id in ipairs(ids) do
+  deadlines[#deadlines + 1] = now + lease
+  deadlines[#deadlines + 1] = id
+  owners[#owners + 1] = id
+  owners[#owners + 1] = token
+end
+Q.many('ZADD', p .. 'lease', deadlines)
+Q.many('HSET', p .. 'own', owners)
+Q.many('LPUSH', 'worker_list:' .. worker, ids)
+Q.unlock(k, ids, 's')
+if tokens then
+  call('HSET', p .. 'rate', 'n', tostring(tokens - #ids), 'at', now)
+  call('PEXPIRE', p .. 'rate', 60000)
+end
+Q.tell(k, 'started', ids, 'worker', worker)
+
+local failures, crashes = call('HMGET', p .. 'a', unpack(ids)), call('HMGET', p .. 'c', unpack(ids))
+local out = {'', 0}
+for i, id in ipairs(ids) do
+  local at = #out
+  out[at + 1], out[at + 2] = id, messages[i]
+  out[at + 3], out[at + 4] = failures[i] or '0', crashes[i] or '0'
+end
+return out
