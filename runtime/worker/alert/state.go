@@ -47,10 +47,11 @@ type Alert struct {
 	// Last is the TS of the last event that counted, and Event what it was.
 	Last  time.Time       `json:"last"`
 	Event json.RawMessage `json:"event,omitempty"`
-	// Wake is when Due has something to do, zero for never: what For, KeepFor and
-	// Stale ask for when no event comes.
-	Wake time.Time `json:"wake,omitzero"`
-	// Expires is when it ends because no event came, zero for never.
+	// Wake is when Due has something to do, zero for never: the earlier of Until, when
+	// For or KeepFor is over, and Expires, when it is stale. It is the clock of who
+	// asks that counts here, not that of the events.
+	Wake    time.Time `json:"wake,omitzero"`
+	Until   time.Time `json:"until,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
 }
 
