@@ -3,6 +3,7 @@ package schema
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -141,11 +142,11 @@ func (d *decoder) checkSentinel(path string, s *Sentinel, declared map[string]an
 	}
 }
 
-// ports refuses two roles at one address, over all clusters and proxies.
+// ports refuses two roles at one address, over all clusters.
 func (d *decoder) ports() {
 	type owner struct{ path, sharer string }
 	taken := map[Addr]owner{}
-	// A sharer is who shares the address with others of another name.
+	// path is where the port is declared. A sharer is who shares the address with others of another name.
 	take := func(addr Addr, path, sharer string) {
 		if addr == "" {
 			return
@@ -158,19 +159,20 @@ func (d *decoder) ports() {
 		if sharer != "" && first.sharer != "" && sharer != first.sharer {
 			return
 		}
-		where := d.index.at(first.path + ".port")
-		p := d.report(CodePortTwice, path+".port", false, "%s is taken by %s", addr, first.path)
+		where := d.index.at(first.path)
+		p := d.report(CodePortTwice, path, false, "%s is taken by %s", addr, strings.TrimSuffix(first.path, ".port"))
 		if where.IsValid() {
 			p.Hint = fmt.Sprintf("the other one is at line %d of %s", where.Line(), where.Filename())
 		}
 	}
 	for _, c := range d.spec.Clusters {
 		for _, n := range c.Redis.Nodes {
-			take(n.Addr, "clusters."+c.Name+".redis.nodes."+n.Name, "")
+			take(n.Addr, "clusters."+c.Name+".redis.nodes."+n.Name+".port", "")
 		}
 		for _, n := range c.Sentinel.Nodes {
-			take(n.Addr, "clusters."+c.Name+".sentinel.nodes."+n.Name, "")
+			take(n.Addr, "clusters."+c.Name+".sentinel.nodes."+n.Name+".port", "")
 		}
 	}
 	d.proxyPorts(take)
+	d.metricsPorts(take)
 }

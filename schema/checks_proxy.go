@@ -88,13 +88,13 @@ func (d *decoder) proxyPorts(take func(addr Addr, path, sharer string)) {
 	sockets := map[string]string{}
 	for _, p := range d.spec.Proxies() {
 		path := join("proxies", p.Name)
-		take(p.Admin, path+".admin", "")
+		take(p.Admin, path+".admin.port", "")
 		for _, l := range p.Listeners {
 			at, sharer := path+".listeners."+l.Name, ""
 			if l.ReusePort {
 				sharer = p.Name
 			}
-			take(l.Addr, at, sharer)
+			take(l.Addr, at+".port", sharer)
 			if l.Socket == "" {
 				continue
 			}

@@ -61,6 +61,7 @@ const (
 	CodeZone         Code = "RSM094"
 	CodeEvent        Code = "RSM095"
 	CodeService      Code = "RSM096"
+	CodeOperations   Code = "RSM100"
 )
 
 // CodeInfo explains a code.
@@ -94,13 +95,13 @@ func Codes() []CodeInfo {
 		{CodeName, SeverityError, "The name has characters that rsm cannot use.", "Use lower-case letters, digits and hyphens, starting with a letter."},
 		{CodeReserved, SeverityWarning, "The field is reserved and not acted upon by this version.", "Leave it out until it is."},
 		{CodeNoCluster, SeverityWarning, "The spec declares no cluster.", "Declare one under clusters."},
-		{CodeHost, SeverityError, "The node or proxy names a host that is not declared.", "Declare it under hosts, or correct the name."},
-		{CodeWhichHost, SeverityError, "The node or proxy does not say on which of several hosts it runs.", "Add host."},
+		{CodeHost, SeverityError, "A role names a host that is not declared.", "Declare it under hosts, or correct the name."},
+		{CodeWhichHost, SeverityError, "A role does not say on which of several hosts it runs.", "Add host."},
 		{CodeAddress, SeverityError, "The host address is not an IP address that others can connect to.", "Write the IP address."},
 		{CodePortTwice, SeverityError, "Two roles use the same address and port.", "Give each its own port."},
 		{CodeLoopback, SeverityWarning, "A host of several has a loopback address, which the others cannot reach.", "Give the address in the common network."},
 		{CodeSeed, SeverityError, "The seed is not a node of the cluster.", "Name one of redis.nodes."},
-		{CodeRoleName, SeverityError, "Two roles of one cluster have the same name: redis nodes, Sentinels, proxies.", "Rename one of them."},
+		{CodeRoleName, SeverityError, "Two roles of one cluster have the same name: redis nodes, Sentinels, proxies, agents, dispatchers, workers.", "Rename one of them."},
 		{CodeNoNode, SeverityError, "The cluster has no redis node, or no Sentinel.", "Declare at least one; two and three are the useful minimum."},
 		{CodeVersion, SeverityError, "The version constraint cannot be understood or excludes everything.", "Write comparisons such as \">=7.0 <8\"."},
 		{CodeNoReplica, SeverityWarning, "The cluster has one redis node, so that no failover is possible.", "Add a second node."},
@@ -116,8 +117,8 @@ func Codes() []CodeInfo {
 		{CodeSecret, SeverityError, "A secret is written in the spec.", "Give {env: \"NAME\"} or {file: \"PATH\"} - and change the secret, as it is in git now."},
 		{CodeSecretWhere, SeverityError, "A secret needs either env or file.", "Give exactly one."},
 		{CodeRelative, SeverityError, "A file of the machine is named by a relative path in a spec that comes from git.", "Give an absolute path, or env for a secret."},
-		{CodeCluster, SeverityError, "The proxy names a cluster that is not declared.", "Declare it under clusters, or correct the name."},
-		{CodeWhichCluster, SeverityError, "The proxy does not say which of several clusters it serves.", "Add cluster."},
+		{CodeCluster, SeverityError, "Something names a cluster that is not declared.", "Declare it under clusters, or correct the name."},
+		{CodeWhichCluster, SeverityError, "A proxy, agent, dispatcher, worker or queue does not say which of several clusters it belongs to.", "Add cluster."},
 		{CodeListener, SeverityError, "The proxy has no listener, or a listener has not exactly one of port and socket.", "Give each listener a port or a socket."},
 		{CodeSocket, SeverityError, "The socket cannot be used: its path is longer than 107 bytes, or another listener has it.", "Give a path of its own, a short one."},
 		{CodeSize, SeverityError, "The size cannot be understood or is out of range.", "Write for example \"64mb\"."},
@@ -131,6 +132,7 @@ func Codes() []CodeInfo {
 		{CodeZone, SeverityError, "There is no such time zone.", "Write a name of the IANA database, such as \"Europe/Berlin\"."},
 		{CodeEvent, SeverityError, "There is no such event.", "Correct its name, or leave events out for all of them."},
 		{CodeService, SeverityError, "Two settings of the service contradict each other, or one needs another that is missing.", "Remove one, or add the other."},
+		{CodeOperations, SeverityError, "Two settings of an agent, dispatcher, worker, queue, handler or rule contradict each other, or one needs another that is missing.", "Remove one, or add the other."},
 	}
 }
 

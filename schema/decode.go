@@ -24,6 +24,9 @@ type decoder struct {
 	// dir is what relative paths are of; "" when there are no files beside the spec.
 	dir  string
 	spec *Spec
+	// taken maps "cluster/name" of roles to where they are declared, agentAt the
+	// names of agents.
+	taken, agentAt map[string]string
 }
 
 // get returns an entry of a walked struct, or the zero T.
@@ -58,6 +61,7 @@ func (d *decoder) decode(root map[string]any) {
 	}
 	d.dependencies(clusters)
 	d.proxies(root)
+	d.roles(root)
 	d.ports()
 }
 

@@ -43,7 +43,7 @@ func TestCodes(t *testing.T) {
 
 const introduction = `# Spec reference
 
-<!-- Generated from schema/schema.cue and schema/codes.go by: go test ./schema -run TestDocs -update -->
+<!-- Generated from schema/schema.cue, schema/operations.cue and schema/codes.go by: go test ./schema -run TestDocs -update -->
 
 A spec is one directory of CUE files of one package (any name), or one ` + "`.cue`" + ` file. It says what should exist; it never
 says who is master. ` + "`rsm init DIR`" + ` writes a starter, ` + "`rsm validate`" + ` checks one without a network or a server.

@@ -56,7 +56,7 @@ func TestIsolatedEqualsLoad(t *testing.T) {
 // TestLimits: what would run for hours ends, and the place is told.
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	endless := "package a\n\nimport \"list\"\n\nclusters: {}\nagents: list.Range(0, 1e7, 1)\n"
+	endless := "package a\n\nimport \"list\"\n\nclusters: {}\nservices: list.Range(0, 1e7, 1)\n"
 	nested := "package a\n\nclusters: {}\n_big: [for i in _n for j in _n for k in _n for l in _n {i + j + k + l}]\n_n: [" + strings.Repeat("1, ", 60) + "]\n"
 	tests := []struct {
 		name, spec string
@@ -128,7 +128,7 @@ func TestProcessFailures(t *testing.T) {
 func TestCancelled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	write(t, filepath.Join(dir, "a.cue"), "package a\nimport \"list\"\nclusters: {}\nagents: list.Range(0, 1e7, 1)\n")
+	write(t, filepath.Join(dir, "a.cue"), "package a\nimport \"list\"\nclusters: {}\nservices: list.Range(0, 1e7, 1)\n")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, errors.New("no more patience"))
 	defer cancel()
 	started := time.Now()

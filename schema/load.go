@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -137,16 +138,19 @@ func (l *loader) rest(value cue.Value, d *decoder) {
 	}
 }
 
-// positions are the written places of every cluster, host and proxy field.
+// positions are the written places of all that a spec declares.
 func positions(ix *index) map[string]string {
 	places := make(map[string]string, len(ix.labels))
 	for path, pos := range ix.labels {
-		if strings.HasPrefix(path, "clusters") || strings.HasPrefix(path, "hosts") || strings.HasPrefix(path, "proxies") {
+		top, _, _ := strings.Cut(path, ".")
+		if slices.Contains(declared, top) {
 			places[path] = place(pos)
 		}
 	}
 	return places
 }
+
+var declared = []string{"clusters", "hosts", "proxies", "agents", "dispatchers", "workers", "queues", "handlers", "rules"}
 
 func place(pos token.Pos) string {
 	return fmt.Sprintf("%s:%d:%d", pos.Filename(), pos.Line(), pos.Column())

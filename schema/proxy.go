@@ -181,20 +181,7 @@ func (s *Spec) Proxies() []Proxy {
 // ProxyRole returns what the process of the named proxy is told; the error says
 // that there is no such proxy.
 func (s *Spec) ProxyRole(name string) (ProxyRole, error) {
-	var names []string
-	for _, c := range s.Clusters {
-		if role, ok := c.ProxyRole(name); ok {
-			return role, nil
-		}
-		for _, p := range c.Proxies {
-			names = append(names, p.Name)
-		}
-	}
-	err := fmt.Errorf("there is no proxy %q", name)
-	if guess := nearest(name, names); guess != "" {
-		err = fmt.Errorf("%w, did you mean %s?", err, guess)
-	}
-	return ProxyRole{}, err
+	return roleNamed(s, "proxy", name, (*Cluster).ProxyRole, func(c *Cluster) []Proxy { return c.Proxies }, func(p Proxy) string { return p.Name })
 }
 
 // ProxyRole returns what the process of the named proxy is told. It has nothing
@@ -207,6 +194,8 @@ func (c *Cluster) ProxyRole(name string) (ProxyRole, bool) {
 	}
 	role := ProxyRole{Proxy: c.Proxies[i], Cluster: *c, Zone: c.Proxies[i].Zone}
 	role.Cluster.Proxies, role.Cluster.DependsOn, role.Cluster.Maintenance = nil, nil, Maintenance{}
+	role.Cluster.Agents, role.Cluster.Dispatchers, role.Cluster.Workers = nil, nil, nil
+	role.Cluster.Operations = Operations{}
 	role.Cluster.Redis.Version, role.Cluster.Redis.Seed = "", ""
 	role.Cluster.Redis.Nodes = slices.Clone(c.Redis.Nodes)
 	for i, n := range c.Redis.Nodes {

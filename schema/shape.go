@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,18 +17,21 @@ import (
 )
 
 //go:embed schema.cue
-var source []byte
+var clusterSource []byte
+
+//go:embed operations.cue
+var operationsSource []byte
 
 //go:embed service.cue
 var serviceSource []byte
 
 // Source returns the CUE schema, as `rsm init` writes it under cue.mod.
-func Source() []byte { return append([]byte(nil), source...) }
+func Source() []byte { return slices.Concat(clusterSource, operationsSource) }
 
 // schemaSyntax parses the embedded schema anew: CUE resolves identifiers in
 // place, so that a tree belongs to one evaluation.
 func schemaSyntax() (*ast.File, error) {
-	f, err := parser.ParseFile(importPath+"/schema.cue", source, parser.ParseComments)
+	f, err := parser.ParseFile(importPath+"/schema.cue", Source(), parser.ParseComments)
 	if err != nil {
 		return nil, fmt.Errorf("parse schema: %w", err)
 	}

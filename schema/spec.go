@@ -39,6 +39,13 @@ type Cluster struct {
 	Auth     Auth
 	// Proxies are those that serve this cluster, sorted by name.
 	Proxies []Proxy `json:",omitempty"`
+	// Agents, Dispatchers and Workers are those that work through this cluster,
+	// sorted by name.
+	Agents      []Agent      `json:",omitempty"`
+	Dispatchers []Dispatcher `json:",omitempty"`
+	Workers     []Worker     `json:",omitempty"`
+	// Operations are what its dispatchers and workers do.
+	Operations Operations `json:",omitzero"`
 	// DependsOn names the clusters that must have taken a commit before this one
 	// does, sorted.
 	DependsOn []string `json:",omitempty"`

@@ -31,7 +31,7 @@ func Init(dir string) error {
 	}{
 		{"rsm.cue", starter},
 		{filepath.Join("cue.mod", "module.cue"), []byte(starterModule)},
-		{filepath.Join("cue.mod", "pkg", filepath.FromSlash(importPath), "schema.cue"), source},
+		{filepath.Join("cue.mod", "pkg", filepath.FromSlash(importPath), "schema.cue"), Source()},
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.name)

@@ -116,7 +116,7 @@ func TestNothingOutside(t *testing.T) {
 	write(t, filepath.Join(dir, "outside", "secret.cue"), "package secret\nx: 6379\n")
 	write(t, filepath.Join(dir, "spec", "cue.mod", "module.cue"), "module: \"m.test\"\nlanguage: version: \"v0.9.0\"\n")
 	for _, path := range []string{"m.test/../outside", "m.test/../outside:secret", "../outside", "/etc"} {
-		write(t, filepath.Join(dir, "spec", "a.cue"), "package a\nimport s \""+path+"\"\nclusters: {}\nagents: s.x\n")
+		write(t, filepath.Join(dir, "spec", "a.cue"), "package a\nimport s \""+path+"\"\nclusters: {}\nservices: s.x\n")
 		spec, problems := Load(t.Context(), filepath.Join(dir, "spec"), Limits{})
 		if spec != nil || !problems.Invalid() {
 			t.Errorf("%s can be imported", path)
