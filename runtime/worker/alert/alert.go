@@ -57,7 +57,7 @@ func (a *Alert) follow(old *Alert) {
 
 // raise makes a new alert.
 func (r *rule) raise(v Verdict, e Event, at, now time.Time) *Alert {
-	a := &Alert{Version: 1, Fingerprint: v.Fingerprint, Rule: r.Name, Identity: r.identity, Status: Pending, Labels: r.labels(e)}
+	a := &Alert{Version: 1, Fingerprint: v.Fingerprint, Rule: r.Name, Identity: r.identity, Status: Pending, Labels: r.labels(e), Cause: e.ID}
 	a.see(r, v, e, at, now)
 	a.Group = digest(r.Name, groupLabels(r.GroupBy, a))
 	a.Since, a.Until = at, now.Add(r.For)

@@ -47,7 +47,8 @@ type Item struct {
 	Since       time.Time         `json:"since"`
 	Fired       time.Time         `json:"fired"`
 	Ended       time.Time         `json:"ended,omitzero"`
-	// EndReason is that of Alert.
+	// Cause and EndReason are those of Alert.
+	Cause       string          `json:"cause,omitempty"`
 	EndReason   string          `json:"end_reason,omitempty"`
 	Fingerprint string          `json:"fingerprint"`
 	Event       json.RawMessage `json:"event,omitempty"`

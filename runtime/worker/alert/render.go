@@ -50,7 +50,7 @@ func factsOf(a *Alert, status Status) facts {
 // item shows an alert as it is now; known is how it was told of before.
 func (r *rule) item(a *Alert, status Status, known Item) Item {
 	i := Item{Rule: a.Rule, Status: status, Severity: a.Severity, Labels: a.Labels, Value: a.Value,
-		Since: a.Since, Fired: a.Fired, Fingerprint: a.Fingerprint, Event: a.Event,
+		Since: a.Since, Fired: a.Fired, Fingerprint: a.Fingerprint, Event: a.Event, Cause: a.Cause,
 		Summary: known.Summary, Description: known.Description}
 	if status == Resolved {
 		i.Ended, i.EndReason = a.Ended, a.EndReason

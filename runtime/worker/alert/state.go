@@ -38,6 +38,8 @@ type Alert struct {
 	Since time.Time `json:"since"`
 	Fired time.Time `json:"fired,omitzero"`
 	Ended time.Time `json:"ended,omitzero"`
+	// Cause is the ID of the event that raised it.
+	Cause string `json:"cause,omitempty"`
 	// EndReason is empty when the rule's expression ended it, else "stale", "rule
 	// removed" or "rule changed".
 	EndReason string `json:"end_reason,omitempty"`

@@ -112,6 +112,8 @@ func (l *look) announce(receiver string, t *telling) {
 // send makes a notification, and what the receiver knows afterwards.
 func (l *look) send(receiver, reason string, t telling) Told {
 	told := t.told
+	// A rule that no longer tells of ends still does of those that it said would.
+	told.Resolved = len(t.told.Firing) > 0 && told.Resolved || l.rule.Resolved
 	told.Firing = without(told.Firing, t.gone)
 	var items []Item
 	for _, a := range t.hears {
@@ -119,7 +121,6 @@ func (l *look) send(receiver, reason string, t telling) Told {
 		items, told.Firing = append(items, item), append(told.Firing, a.Fingerprint)
 		item.Event = nil
 		l.next.Known[a.Fingerprint] = item
-		told.Resolved = l.rule.Resolved
 	}
 	for _, fingerprint := range t.gone {
 		items = append(items, l.ended(fingerprint))
@@ -153,7 +154,7 @@ func (l *look) notification(receiver, reason string, items []Item, count int) No
 func stateOf(n Notification, count int) string {
 	state := []any{n.Reason, count}
 	for _, item := range n.Alerts {
-		state = append(state, item.Fingerprint, item.Status, item.Fired.UnixMicro())
+		state = append(state, item.Fingerprint, item.Status, item.Cause, item.Fired.UnixMicro())
 	}
 	return digest(state...)
 }

@@ -113,22 +113,21 @@ func (w *world) remove(key string) {
 	delete(w.wakes, key)
 }
 
-// raced lets the other dispatcher do the same first, and reports whether what was
-// read is no longer stored.
-func (w *world) raced(again func(), keys map[string]int64) bool {
+// raced lets the other dispatcher do the same first. When what was read is no
+// longer stored then, it does it again, and reports that.
+func (w *world) raced(again func(), key string, read int64) bool {
 	if !w.race {
 		return false
 	}
 	w.race = false
+	defer func() { w.race = true }()
 	again()
-	w.race = true
-	for key, version := range keys {
-		if w.version(key) != version {
-			w.lost++
-			return true
-		}
+	if w.version(key) == read {
+		return false
 	}
-	return false
+	w.lost++
+	again()
+	return true
 }
 
 func (w *world) event(fields map[string]any) {
@@ -155,8 +154,7 @@ func (w *world) advance(v alert.Verdict, e alert.Event) {
 	key := "alert/" + v.Fingerprint
 	old, read := load[alert.Alert](w, key), w.version(key)
 	next, changed := w.rules.Advance(old, v, e, w.now)
-	if w.raced(func() { w.advance(v, e) }, map[string]int64{key: read}) {
-		w.advance(v, e)
+	if w.raced(func() { w.advance(v, e) }, key, read) {
 		return
 	}
 	if changed {
@@ -192,8 +190,7 @@ func (w *world) due(key string) {
 		return
 	}
 	next, changed := w.rules.Due(*old, w.now)
-	if w.raced(func() { w.due(key) }, map[string]int64{key: old.Version}) {
-		w.due(key)
+	if w.raced(func() { w.due(key) }, key, old.Version) {
 		return
 	}
 	if changed {
@@ -240,8 +237,7 @@ func (w *world) notify(key string) {
 	out := w.rules.Notify(g, alerts, alert.Env{Now: w.now, Firing: every, Silences: all[alert.Silence](w, "silence/")})
 	// Only the version of the group counts for a commit: those of alerts guard their
 	// own deletion.
-	if w.raced(func() { w.notify(key) }, map[string]int64{key: read[key]}) {
-		w.notify(key)
+	if w.raced(func() { w.notify(key) }, key, read[key]) {
 		return
 	}
 	delete(w.wakes, key)
