@@ -25,8 +25,8 @@ type StartRole struct {
 	// Drops means that the role's data on disk is lost when it syncs: a copy of the
 	// files is kept first.
 	Drops bool `json:"drops,omitempty"`
-	// Proxy is what the configuration file of a proxy holds, nil for servers.
-	Proxy *schema.ProxyRole `json:"proxy,omitempty"`
+	// Told is what a role of rsm is told, empty for servers.
+	Told
 }
 
 // Subject is the role.
@@ -42,8 +42,8 @@ func (a StartRole) Impact() Impact {
 
 // Done tells whether it answers.
 func (a StartRole) Done(s *State) bool {
-	if r := s.Proxies[a.Role.Name]; r != nil && a.Role.Kind == KindProxy {
-		return r.runs(*a.Proxy)
+	if r := s.Roles[a.Role.Name]; r != nil && a.Role.Kind.OfRsm() {
+		return r.runs(a.Told)
 	}
 	if a.Role.Kind == KindSentinel {
 		return s.Sentinels[a.Role.Name] != nil && s.Sentinels[a.Role.Name].Reach == Up
@@ -55,9 +55,8 @@ func (a StartRole) Done(s *State) bool {
 // String is the line in a plan.
 func (a StartRole) String() string {
 	switch {
-	case a.Role.Kind == KindProxy:
-		text, _ := a.startProxy()
-		return text
+	case a.Role.Kind.OfRsm():
+		return a.startText()
 	case a.Role.Kind == KindSentinel:
 		return fmt.Sprintf("start sentinel on %s", a.Role.Addr)
 	case a.Follow == "":
@@ -72,9 +71,8 @@ func (a StartRole) String() string {
 
 func (a StartRole) onHost() []string {
 	dir := "clusters/" + a.Role.Cluster + "/" + a.Role.Name
-	if a.Role.Kind == KindProxy {
-		_, lines := a.startProxy()
-		return lines
+	if a.Role.Kind.OfRsm() {
+		return []string{"write " + a.Role.settingsFile(), a.Role.exec()}
 	}
 	if a.Role.Kind == KindSentinel {
 		return []string{"exec redis-sentinel " + dir + "/sentinel.conf"}
@@ -116,7 +114,7 @@ func (a StopRole) Done(s *State) bool {
 	if r := s.Sentinels[a.Role.Name]; r != nil {
 		return r.Reach == Down
 	}
-	if r := s.Proxies[a.Role.Name]; r != nil {
+	if r := s.Roles[a.Role.Name]; r != nil {
 		return !r.Process.Running
 	}
 	return !slices.ContainsFunc(s.Surplus, func(r SurplusRole) bool { return r.Name == a.Role.Name && r.Running })
@@ -133,6 +131,9 @@ func (a StopRole) onHost() []string {
 	}
 	if a.Role.Kind == KindProxy {
 		return []string{"SIGTERM, and wait until it has answered what was asked and ended"}
+	}
+	if a.Role.Kind.OfRsm() {
+		return []string{"SIGTERM, and wait until it has ended what it does"}
 	}
 	return []string{"SIGTERM, and wait until it has saved and ended"}
 }

@@ -3,7 +3,7 @@ package reconcile
 import "rsm/schema"
 
 // NewDestroy makes the plan that stops everything that rsm started for a
-// cluster: the proxies first, whose clients then stop writing, the Sentinels, so
+// cluster: the roles of rsm first, so that clients of proxies stop writing, the Sentinels, so
 // that they do not fail over, then the replicas, the master last, which has all
 // the data to save. Nothing on disk is removed.
 func NewDestroy(c *schema.Cluster, s *State) *Plan {
@@ -12,9 +12,9 @@ func NewDestroy(c *schema.Cluster, s *State) *Plan {
 	stop := func(ref RoleRef) {
 		plan.Steps = append(plan.Steps, Step{Phase: PhaseDestroy, Action: StopRole{Role: ref, Reason: "destroy", Risk: ImpactRestart}})
 	}
-	for _, name := range names(s.Proxies) {
-		if r := s.Proxies[name]; r.Process.Running {
-			stop(RoleRef{Cluster: c.Name, Name: name, Kind: KindProxy, Addr: r.Addr})
+	for _, name := range names(s.Roles) {
+		if r := s.Roles[name]; r.Process.Running {
+			stop(RoleRef{Cluster: c.Name, Name: name, Kind: r.Kind, Addr: r.Addr})
 		}
 	}
 	for _, name := range names(s.Sentinels) {

@@ -85,7 +85,8 @@ func diff(c *schema.Cluster, s *State, master *RedisState) []Drift {
 	for _, n := range c.Sentinel.Nodes {
 		drifts = append(drifts, diffSentinel(c, s, s.Sentinels[n.Name], master)...)
 	}
-	drifts = append(drifts, diffProxies(c, s)...)
+	drifts = append(drifts, diffPublished(c, s)...)
+	drifts = append(drifts, diffRoles(c, s)...)
 	for _, r := range s.Surplus {
 		if !r.Running {
 			continue // its data stays where it is, which is no difference

@@ -27,6 +27,8 @@ var kinds = map[string]Action{
 	"set-sentinel":   SetSentinel{},
 	"reset-sentinel": ResetSentinel{},
 	"publish":        Publish{},
+
+	"publish-operations": PublishOperations{},
 }
 
 // KindOf is the name of an action's type, as in JSON.

@@ -98,6 +98,9 @@ func TestStepRoundTrip(t *testing.T) {
 // fill sets every field of a value to something that is not zero.
 func fill(t *testing.T, v reflect.Value) {
 	t.Helper()
+	if v.Type() == reflect.TypeFor[schema.Operations]() {
+		return // no role is told them, see Cluster.ProxyRole
+	}
 	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {

@@ -23,9 +23,12 @@ func Fingerprint(s *State) string {
 	for _, name := range names(s.Sentinels) {
 		printSentinel(h, name, s.Sentinels[name])
 	}
-	for _, name := range names(s.Proxies) {
-		r := s.Proxies[name]
+	for _, name := range names(s.Roles) {
+		r := s.Roles[name]
 		fmt.Fprintln(h, name, r.Addr, r.Reach, r.Digest, r.Refused, r.Process.Running, r.Process.Foreign)
+	}
+	if p := s.Published; p != nil {
+		fmt.Fprintln(h, p.Operations, p.Roles, p.Why)
 	}
 	for _, r := range s.Surplus {
 		fmt.Fprintln(h, r.Name, r.Kind, r.Addr, r.Running)

@@ -42,11 +42,11 @@ func Fit(c *schema.Cluster, seen *State) *State {
 		r.Addr = n.Addr
 		s.Sentinels[n.Name] = r
 	}
-	for _, p := range c.Proxies {
-		if s.Proxies[p.Name] == nil {
-			s.Proxies[p.Name] = &ProxyState{Name: p.Name, Reach: Unknown, Why: whyNotSeen}
+	for _, role := range DeclaredRoles(c) {
+		if s.Roles[role.Name] == nil {
+			s.Roles[role.Name] = &RoleState{Name: role.Name, Reach: Unknown, Why: whyNotSeen}
 		}
-		s.Proxies[p.Name].Addr = p.Addr()
+		s.Roles[role.Name].Kind, s.Roles[role.Name].Addr = role.Kind, role.Addr
 	}
 	return s
 }
@@ -94,17 +94,18 @@ func (s *State) dropStrangers(c *schema.Cluster) {
 			delete(s.Sentinels, name)
 		}
 	}
-	for _, name := range names(s.Proxies) {
-		if !slices.ContainsFunc(c.Proxies, func(p schema.Proxy) bool { return p.Name == name }) {
-			drop(name, KindProxy, s.Proxies[name].Addr, s.Proxies[name].Process)
-			delete(s.Proxies, name)
+	declared := DeclaredRoles(c)
+	for _, name := range names(s.Roles) {
+		if !slices.ContainsFunc(declared, func(d Declared) bool { return d.Name == name }) {
+			drop(name, s.Roles[name].Kind, s.Roles[name].Addr, s.Roles[name].Process)
+			delete(s.Roles, name)
 		}
 	}
 	if len(s.Surplus) > before {
 		slices.SortStableFunc(s.Surplus, func(a, b SurplusRole) int { return cmp.Compare(a.Name, b.Name) })
 	}
 	named := func(r SurplusRole) bool {
-		return s.Redis[r.Name] != nil || s.Sentinels[r.Name] != nil || s.Proxies[r.Name] != nil
+		return s.Redis[r.Name] != nil || s.Sentinels[r.Name] != nil || s.Roles[r.Name] != nil
 	}
 	s.Surplus = slices.DeleteFunc(s.Surplus, named)
 }

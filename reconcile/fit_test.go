@@ -94,7 +94,7 @@ func TestFit(t *testing.T) {
 	if len(s.Surplus) != 1 || s.Surplus[0].Name != "r3" || s.Redis["r3"] != nil {
 		t.Errorf("surplus is %+v", s.Surplus)
 	}
-	if r := s.Proxies["p2"]; r == nil || r.Reach != Unknown {
+	if r := s.Roles["p2"]; r == nil || r.Reach != Unknown {
 		t.Errorf("the new proxy is %+v", r)
 	}
 	if plan := NewPlan(next, s, nil); !strings.Contains(planText(t, plan), "a running role is not moved") {

@@ -29,7 +29,7 @@ func Guard(s *State, action Action) error {
 	case WaitFailover, WaitSync, WaitGossip, WaitKnown, Publish:
 		return nil // they change nothing in the cluster
 	}
-	if aboutProxy(action) {
+	if aboutRole(action) {
 		return nil
 	}
 	if r, x := s.Redis[action.Subject()], s.Sentinels[action.Subject()]; r != nil && r.Reach == Unknown || x != nil && x.Reach == Unknown {
@@ -64,6 +64,8 @@ func Guard(s *State, action Action) error {
 		}
 	case ResetSentinel:
 		return guardReset(s, a)
+	case PublishOperations:
+		return guardOperations(s, a)
 	}
 	return nil
 }

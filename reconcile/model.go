@@ -14,12 +14,12 @@ import (
 // not pass, a start or a sync always succeeds, and Sentinels gossip at once.
 
 func (a StartRole) apply(s *State) {
-	switch a.Role.Kind {
-	case KindSentinel:
+	switch {
+	case a.Role.Kind == KindSentinel:
 		s.Sentinels[a.Role.Name].start()
 		return
-	case KindProxy:
-		s.Proxies[a.Role.Name].start(*a.Proxy)
+	case a.Role.Kind.OfRsm():
+		s.Roles[a.Role.Name].start(a.Told)
 		return
 	}
 	r := s.Redis[a.Role.Name]
@@ -37,6 +37,9 @@ func (a StartRole) apply(s *State) {
 		}
 		if r.ReplID == "" {
 			r.ReplID = "history-of-" + r.Name
+		}
+		if s.Published == nil && r.Process.Data == No {
+			s.Published = &Published{} // what starts empty holds nothing
 		}
 		return
 	}
@@ -77,7 +80,7 @@ func (a StopRole) apply(s *State) {
 	if r := s.Sentinels[a.Role.Name]; r != nil {
 		r.Reach, r.Process.Running = Down, false
 	}
-	if r := s.Proxies[a.Role.Name]; r != nil {
+	if r := s.Roles[a.Role.Name]; r != nil {
 		r.stop()
 	}
 	s.Surplus = slices.DeleteFunc(s.Surplus, func(r SurplusRole) bool { return r.Name == a.Role.Name })

@@ -208,7 +208,7 @@ func (d *decision) whyDown(name string) string {
 		process = r.Process
 	} else if r := d.s.Sentinels[name]; r != nil {
 		process = r.Process
-	} else if r := d.s.Proxies[name]; r != nil {
+	} else if r := d.s.Roles[name]; r != nil {
 		if process = r.Process; process.Local {
 			return "it is down, and is started as soon as it is clear who leads"
 		}

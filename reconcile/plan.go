@@ -76,6 +76,8 @@ const (
 	PhaseSentinel  Phase = "sentinel"  // Sentinels, one at a time
 	PhaseHandover  Phase = "handover"  // the master hands over, see NewHandover
 	PhaseProxy     Phase = "proxy"     // what clients connect to
+	PhaseOperation Phase = "operation" // queues, handlers and rules
+	PhaseRole      Phase = "role"      // agents, dispatchers and workers
 	PhasePublish   Phase = "publish"   // registration
 	PhasePrune     Phase = "prune"     // remove surplus, only when allowed
 	PhaseDestroy   Phase = "destroy"   // take everything down, see NewDestroy
@@ -186,6 +188,8 @@ func decide(c *schema.Cluster, s *State, allow Allow) *decision {
 		{PhaseSync, d.sync},
 		{PhaseSentinel, d.sentinels},
 		{PhaseProxy, d.proxies},
+		{PhaseOperation, d.operations},
+		{PhaseRole, d.roles},
 		{PhasePublish, d.publish},
 		{PhasePrune, d.prune},
 	}

@@ -90,6 +90,9 @@ type world struct {
 func newWorld(n uint64) *world {
 	r := rand.New(rand.NewPCG(n, 42))
 	w := &world{c: withProxies(testCluster(1+r.IntN(4), 1+r.IntN(5)), r.IntN(3)), r: r, allow: Allow{}, clock: time.Unix(0, 0)}
+	if r.IntN(3) == 0 {
+		withRoles(w.c)
+	}
 	w.s = absent(w.c)
 	if r.IntN(5) > 0 {
 		w.s = healthy(w.c)
@@ -292,8 +295,10 @@ func (w *world) nothingUnasked(before *State, action Action) {
 // proxiesDoNotCount: without the proxies, the same is done to the servers.
 func (w *world) proxiesDoNotCount(plan *Plan) {
 	bare, alone := *w.c, w.s.Clone()
-	bare.Proxies, alone.Proxies = nil, nil
-	servers := slices.DeleteFunc(slices.Clone(plan.Steps), func(s Step) bool { return s.Phase == PhaseProxy })
+	bare.Proxies, bare.Agents, bare.Dispatchers, bare.Workers, bare.Operations, alone.Roles, alone.Published = nil, nil, nil, nil, schema.Operations{}, nil, nil
+	servers := slices.DeleteFunc(slices.Clone(plan.Steps), func(s Step) bool {
+		return s.Phase == PhaseProxy || s.Phase == PhaseRole || s.Phase == PhaseOperation
+	})
 	if want := texts(NewPlan(&bare, alone, w.allow).Steps); texts(servers) != want {
 		w.failf("with proxies: %s\nwithout: %s", texts(servers), want)
 	}

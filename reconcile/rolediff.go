@@ -1,46 +1,62 @@
 package reconcile
 
 import (
+	"encoding/json"
 	"fmt"
 	"reflect"
-	"slices"
+	"strconv"
 	"strings"
-
-	"rsm/schema"
 )
 
-// The field of a proxy's drift when it is not known what it runs with.
+// The field of a role's drift when it is not known what it runs with.
 const fieldSettings = "settings"
 
-// diffRole lists what differs between the settings that a proxy runs with and
-// those of the spec, setting by setting; runs is nil when it cannot be told.
-func diffRole(name string, runs *schema.ProxyRole, want schema.ProxyRole) []Drift {
-	var drifts []Drift
-	if runs != nil {
-		have, wanted := settingsOf(*runs), settingsOf(want)
-		all := append(names(have), names(wanted)...)
-		slices.Sort(all)
-		for _, key := range slices.Compact(all) {
-			if have[key] != wanted[key] {
-				drifts = append(drifts, Drift{name, key, have[key], orNone(wanted[key]), Differs})
-			}
+// diffTold lists what differs between the settings that a role of rsm runs with
+// and those of the spec, setting by setting; runs is empty when it cannot be told.
+func diffTold(name string, runs, want Told) []Drift {
+	if runs.Settings() != nil {
+		if drifts := diffSettings(name, settingsOf(runs), settingsOf(want)); len(drifts) > 0 {
+			return drifts
 		}
 	}
-	if len(drifts) == 0 {
-		return []Drift{{name, fieldSettings, "others", "those of the spec", Differs}}
+	return []Drift{{name, fieldSettings, "others", "those of the spec", Differs}}
+}
+
+// diffSettings lists the settings that differ.
+func diffSettings(name string, have, want map[string]string) []Drift {
+	var drifts []Drift
+	for _, key := range changedKeys(have, want) {
+		drifts = append(drifts, Drift{name, key, have[key], orNone(want[key]), Differs})
 	}
 	return drifts
 }
 
 // settingsOf flattens a role into its settings that are not empty, by path:
 // "listeners.main.read" is "replica".
-func settingsOf(role schema.ProxyRole) map[string]string {
+func settingsOf(told Told) map[string]string {
 	list := map[string]string{}
-	flatten(list, "", reflect.ValueOf(role.Proxy))
-	flatten(list, "cluster", reflect.ValueOf(role.Cluster))
-	flatten(list, "zone", reflect.ValueOf(role.Zone))
-	flatten(list, "zones", reflect.ValueOf(role.Zones))
+	switch {
+	case told.Proxy != nil:
+		flattenInto(list, "", told.Proxy.Proxy)
+		flattenInto(list, "cluster", told.Proxy.Cluster)
+		flattenInto(list, "zone", told.Proxy.Zone)
+		flattenInto(list, "zones", told.Proxy.Zones)
+	case told.Agent != nil:
+		flattenInto(list, "", told.Agent.Agent)
+		flattenInto(list, "access", told.Agent.Access)
+	case told.Dispatcher != nil:
+		flattenInto(list, "", told.Dispatcher.Dispatcher)
+		flattenInto(list, "access", told.Dispatcher.Access)
+	case told.Worker != nil:
+		flattenInto(list, "", told.Worker.Worker)
+		flattenInto(list, "access", told.Worker.Access)
+		flattenInto(list, "env", told.Worker.Env)
+	}
 	return list
+}
+
+func flattenInto(list map[string]string, path string, value any) {
+	flatten(list, path, reflect.ValueOf(value))
 }
 
 func flatten(list map[string]string, path string, v reflect.Value) {
@@ -61,12 +77,16 @@ func flatten(list map[string]string, path string, v reflect.Value) {
 			flatten(list, under(path, key.String()), v.MapIndex(key))
 		}
 	case reflect.Slice:
+		if raw, ok := v.Interface().(json.RawMessage); ok {
+			text = string(raw)
+			break
+		}
 		if plain = v.Type().Elem().Kind() == reflect.String; plain {
 			text = fmt.Sprint(v.Interface())
 			break
 		}
 		for i := range v.Len() {
-			flatten(list, under(path, v.Index(i).FieldByName("Name").String()), v.Index(i))
+			flatten(list, under(path, elementName(v.Index(i), i)), v.Index(i))
 		}
 	default:
 		text = fmt.Sprint(v.Interface())
@@ -74,6 +94,16 @@ func flatten(list map[string]string, path string, v reflect.Value) {
 	if plain && !v.IsZero() {
 		list[path] = text
 	}
+}
+
+// elementName is the name of an element that has one, else where it stands.
+func elementName(v reflect.Value, i int) string {
+	if v.Kind() == reflect.Struct {
+		if name := v.FieldByName("Name"); name.IsValid() {
+			return name.String()
+		}
+	}
+	return strconv.Itoa(i)
 }
 
 func under(path, name string) string {

@@ -38,6 +38,10 @@ const (
 	KindRedis    Kind = "redis"
 	KindSentinel Kind = "sentinel"
 	KindProxy    Kind = "proxy"
+
+	KindAgent      Kind = "agent"
+	KindDispatcher Kind = "dispatcher"
+	KindWorker     Kind = "worker"
 )
 
 // Presence is a three-valued yes or no.
@@ -51,12 +55,15 @@ const (
 )
 
 // State is what was seen of one cluster. It holds an entry for every node,
-// Sentinel and proxy of the spec.
+// Sentinel and role of rsm in the spec.
 type State struct {
 	Cluster   string                    `json:"cluster"`
 	Redis     map[string]*RedisState    `json:"redis"`
 	Sentinels map[string]*SentinelState `json:"sentinels"`
-	Proxies   map[string]*ProxyState    `json:"proxies,omitempty"`
+	Roles     map[string]*RoleState     `json:"roles,omitempty"`
+	// Published is what the master holds for the roles of rsm, nil when there is no
+	// master to ask.
+	Published *Published `json:"published,omitempty"`
 	// Surplus are roles that rsm started for this cluster and that the spec no
 	// longer names.
 	Surplus []SurplusRole `json:"surplus,omitempty"`
@@ -271,11 +278,12 @@ func (s *State) Clone() *State {
 		n.Peers = slices.Clone(r.Peers)
 		c.Sentinels[name] = &n
 	}
-	c.Proxies = make(map[string]*ProxyState, len(s.Proxies))
-	for name, r := range s.Proxies {
+	c.Roles = make(map[string]*RoleState, len(s.Roles))
+	for name, r := range s.Roles {
 		n := *r
-		c.Proxies[name] = &n
+		c.Roles[name] = &n
 	}
+	c.Published = s.Published.clone()
 	c.Surplus = slices.Clone(s.Surplus)
 	if s.Record != nil {
 		record := *s.Record

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"slices"
 	"strings"
 
 	"rsm/schema"
@@ -96,28 +97,36 @@ func (p *stateText) flags(kind string, addr schema.Addr) []string {
 	return []string{kind}
 }
 
-// proxy reads what is seen of a proxy: with maxclients it runs with that setting
-// instead of the spec's, with rsm that version while v2.0.0 looks, with blind nothing is known of its settings.
-func (p *stateText) proxy(r *ProxyState, w words) {
-	role, _ := p.c.ProxyRole(r.Name)
-	want := role.Digest()
+// role reads what is seen of a role of rsm: with other it runs with other settings
+// than the spec's, with maxclients with that one, with rsm that version while
+// v2.0.0 looks, with blind nothing is known of its settings.
+func (p *stateText) role(r *RoleState, w words) {
+	told := toldOf(p.c, r.Name)
+	want := told.Digest()
 	process(&r.Process, w)
 	switch {
 	case w.flag("down"):
 	case w.flag("unknown"):
 		r.Reach, r.Why = Unknown, w.text("why", "no answer in 3s")
 	case w.flag("up"):
-		role.Proxy.MaxClients = int(w.number("maxclients", int64(role.Proxy.MaxClients)))
-		r.start(role)
+		if w.flag("other") {
+			told = otherSettings(p.c, r)
+		}
+		if w.has("maxclients") {
+			told.Proxy.Proxy.MaxClients = int(w.number("maxclients", 0))
+		}
+		r.start(told)
 		r.Process.PID = int(w.number("pid", 0))
 		if w.flag("blind") {
-			r.Role, r.Digest = nil, "d"
+			r.Told, r.Digest = Told{}, "d"
 		}
 	default:
 		panic(r.Name + " is not up, down or unknown")
 	}
-	if !r.Process.Local {
+	if !r.Process.Local && r.Kind == KindProxy {
 		r.Loaded = Loaded{}
+	} else if !r.Process.Local {
+		r.Told = Told{} // only its digest is in Redis
 	}
 	if version := w.text("rsm", ""); version != "" {
 		r.Version, r.Process.Binary = version, "v2.0.0"
@@ -125,4 +134,27 @@ func (p *stateText) proxy(r *ProxyState, w words) {
 	if refusal := w.text("refused", ""); refusal != "" {
 		r.Refused, r.Refusal = want, refusal
 	}
+}
+
+// published reads what Redis holds for the roles of rsm: what the spec says, or
+// with blank nothing; with cpu that expression in the rule of this name, with gone
+// a queue of that name with so many tasks.
+func (p *stateText) published(w words) {
+	p.s.Published = &Published{Why: w.text("why", "")}
+	if w.flag("blank") || p.s.Published.Why != "" {
+		return
+	}
+	have := *p.c
+	have.Operations.Rules = slices.Clone(have.Operations.Rules)
+	if expr := w.text("cpu", ""); expr != "" {
+		for i := range have.Operations.Rules {
+			have.Operations.Rules[i].Expr = expr
+		}
+	}
+	if w.has("gone") {
+		have.Operations.Queues = append(slices.Clone(have.Operations.Queues), schema.Queue{Name: "gone"})
+		p.s.Published.Backlog = map[string]int64{"gone": w.number("gone", 0)}
+	}
+	p.s.Published.Operations, _ = toPublish(&have)
+	_, p.s.Published.Roles = toPublish(p.c)
 }

@@ -130,8 +130,10 @@ func (p *stateText) line(name string, fields []string) {
 		return
 	case p.s.Sentinels[name] != nil:
 		p.sentinel(p.s.Sentinels[name], w)
-	case p.s.Proxies[name] != nil:
-		p.proxy(p.s.Proxies[name], w)
+	case p.s.Roles[name] != nil:
+		p.role(p.s.Roles[name], w)
+	case name == "published":
+		p.published(w)
 	default:
 		panic(name + " is not in the spec")
 	}

@@ -30,7 +30,7 @@ func testCluster(n, m int) *schema.Cluster {
 
 // absent is the state of a cluster of which nothing runs and nothing is on disk.
 func absent(c *schema.Cluster) *State {
-	s := &State{Cluster: c.Name, Redis: map[string]*RedisState{}, Sentinels: map[string]*SentinelState{}, Proxies: map[string]*ProxyState{}}
+	s := &State{Cluster: c.Name, Redis: map[string]*RedisState{}, Sentinels: map[string]*SentinelState{}, Roles: map[string]*RoleState{}}
 	for _, n := range c.Redis.Nodes {
 		s.Redis[n.Name] = &RedisState{Name: n.Name, Addr: n.Addr, Reach: Down, Priority: n.Priority, SecondOffset: -1,
 			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
@@ -39,8 +39,8 @@ func absent(c *schema.Cluster) *State {
 		s.Sentinels[n.Name] = &SentinelState{Name: n.Name, Addr: n.Addr, Reach: Down, MyID: "id-" + n.Name,
 			Process: Process{Local: true, Data: No, Binary: "7.0.15"}}
 	}
-	for _, p := range c.Proxies {
-		s.Proxies[p.Name] = &ProxyState{Name: p.Name, Addr: p.Addr(), Reach: Down, Process: Process{Local: true}}
+	for _, r := range DeclaredRoles(c) {
+		s.Roles[r.Name] = &RoleState{Name: r.Name, Kind: r.Kind, Addr: r.Addr, Reach: Down, Process: Process{Local: true}}
 	}
 	return s
 }
@@ -50,6 +50,19 @@ func withProxies(c *schema.Cluster, n int) *schema.Cluster {
 	for i := range n {
 		c.Proxies = append(c.Proxies, schema.Proxy{Name: fmt.Sprintf("p%d", i+1), Cluster: c.Name, Host: "local", Address: "127.0.0.1",
 			Listeners: []schema.Listener{{Name: "main", Addr: schema.NewAddr("127.0.0.1", 9001+i)}}})
+	}
+	return c
+}
+
+// withRoles adds an agent, a dispatcher, a worker and what they work on.
+func withRoles(c *schema.Cluster) *schema.Cluster {
+	c.Agents = []schema.Agent{{Name: "a1", Cluster: c.Name, Host: "local", Address: "127.0.0.1", Interval: 10 * time.Second}}
+	c.Dispatchers = []schema.Dispatcher{{Name: "d1", Cluster: c.Name, Host: "local", Address: "127.0.0.1", Silent: 3}}
+	c.Workers = []schema.Worker{{Name: "w1", Cluster: c.Name, Host: "local", Address: "127.0.0.1", Queues: []string{"default"}, Concurrency: 10}}
+	c.Operations = schema.Operations{
+		Queues:   []schema.Queue{{Name: "default", Attempts: 3}},
+		Handlers: []schema.Handler{{Name: "note", Queue: "default", Types: []string{"note"}, Log: &schema.Log{}}},
+		Rules:    []schema.Rule{{Name: "cpu", Type: "monitoring", Expr: "cpu_usage > 90", Receivers: []string{"note"}}},
 	}
 	return c
 }
@@ -174,39 +187,48 @@ var faults = []struct {
 	{"record", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		s.Record = &Registration{Cluster: s.Cluster, Master: pickRedis(r, s).Addr}
 	}},
-	{"kill proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) { onProxy(r, s, (*ProxyState).stop) }},
+	{"kill proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) { onRole(r, s, (*RoleState).stop) }},
 	{"hang proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) { p.Reach, p.Why = Unknown, "timeout" })
+		onRole(r, s, func(p *RoleState) { p.Reach, p.Why = Unknown, "timeout" })
 	}},
 	{"other settings", func(r *rand.Rand, c *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) {
-			role, _ := c.ProxyRole(p.Name)
-			role.Proxy.MaxClients++
+		onRole(r, s, func(p *RoleState) {
 			p.Process.Foreign = ""
-			p.start(role)
+			p.start(otherSettings(c, p))
 		})
 	}},
 	{"old proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) { p.Version, p.Process.Binary = "v1.9.0", "v2.0.0" })
+		onRole(r, s, func(p *RoleState) { p.Version, p.Process.Binary = "v1.9.0", "v2.0.0" })
 	}},
 	{"refused settings", func(r *rand.Rand, c *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) {
-			role, _ := c.ProxyRole(p.Name)
-			p.Refused, p.Refusal, p.Digest, p.Role = role.Digest(), "no", "other", nil
+		onRole(r, s, func(p *RoleState) {
+			p.Refused, p.Refusal, p.Digest, p.Told = toldOf(c, p.Name).Digest(), "no", "other", Told{}
 		})
 	}},
 	{"proxy port taken", func(r *rand.Rand, _ *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) {
+		onRole(r, s, func(p *RoleState) {
 			if p.stop(); p.Process.Local {
 				p.Reach, p.Process.Foreign = Unknown, "nginx (pid 812)"
 			}
 		})
 	}},
 	{"remote proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
-		onProxy(r, s, func(p *ProxyState) { p.Process, p.Loaded = Process{}, Loaded{} })
+		onRole(r, s, func(p *RoleState) { p.Process, p.Loaded = Process{}, Loaded{} })
 	}},
 	{"surplus proxy", func(r *rand.Rand, _ *schema.Cluster, s *State) {
 		s.Surplus = append(s.Surplus, SurplusRole{Name: fmt.Sprint("gone", r.IntN(9)), Kind: KindProxy, Addr: "127.0.0.1:9998", Running: true})
+	}},
+	{"flush", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
+		if s.Published != nil {
+			s.Published = &Published{}
+		}
+	}},
+	{"other operations", func(r *rand.Rand, _ *schema.Cluster, s *State) {
+		s.Published = &Published{Operations: map[string]string{"rule/cpu": `{"Name":"cpu","Expr":"true"}`, "queue/gone": `{"Name":"gone"}`, "digest": "x"},
+			Roles: map[string]string{"r9": "{}"}, Backlog: map[string]int64{"gone": int64(r.IntN(2))}}
+	}},
+	{"operations out of sight", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
+		s.Published = &Published{Why: "NOPERM"}
 	}},
 	{"long ago", func(_ *rand.Rand, _ *schema.Cluster, s *State) {
 		for _, n := range s.Redis {
@@ -215,14 +237,39 @@ var faults = []struct {
 	}},
 }
 
+func toldOf(c *schema.Cluster, name string) Told {
+	for _, role := range DeclaredRoles(c) {
+		if role.Name == name {
+			return role.Told
+		}
+	}
+	return Told{}
+}
+
+// otherSettings is what a role was told before.
+func otherSettings(c *schema.Cluster, p *RoleState) Told {
+	told := toldOf(c, p.Name)
+	switch {
+	case told.Proxy != nil:
+		told.Proxy.Proxy.MaxClients++
+	case told.Agent != nil:
+		told.Agent.Agent.Interval++
+	case told.Dispatcher != nil:
+		told.Dispatcher.Dispatcher.Silent++
+	case told.Worker != nil:
+		told.Worker.Worker.Concurrency++
+	}
+	return told
+}
+
 func pickRedis(r *rand.Rand, s *State) *RedisState {
 	list := names(s.Redis)
 	return s.Redis[list[r.IntN(len(list))]]
 }
 
-func onProxy(r *rand.Rand, s *State, do func(*ProxyState)) {
-	if list := names(s.Proxies); len(list) > 0 {
-		do(s.Proxies[list[r.IntN(len(list))]])
+func onRole(r *rand.Rand, s *State, do func(*RoleState)) {
+	if list := names(s.Roles); len(list) > 0 {
+		do(s.Roles[list[r.IntN(len(list))]])
 	}
 }
 

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -118,15 +121,19 @@ type clusterStatus struct {
 	// Health is in sync, drifted, held, or no master.
 	Health string `json:"health"`
 	// Commit is nil where rsm serve does not work.
-	Commit    *commitStatus       `json:"commit,omitempty"`
-	Authority *authorityStatus    `json:"authority"`
-	Redis     []redisStatus       `json:"redis"`
-	Sentinels []sentinelStatus    `json:"sentinels"`
-	Proxies   []proxyStatus       `json:"proxies,omitempty"`
-	Quorum    quorumStatus        `json:"quorum"`
-	Drift     []reconcile.Drift   `json:"drift"`
-	Held      []reconcile.Held    `json:"held"`
-	Invalid   []reconcile.Invalid `json:"invalid,omitempty"`
+	Commit    *commitStatus    `json:"commit,omitempty"`
+	Authority *authorityStatus `json:"authority"`
+	Redis     []redisStatus    `json:"redis"`
+	Sentinels []sentinelStatus `json:"sentinels"`
+	Proxies   []roleStatus     `json:"proxies,omitempty"`
+	// Roles are the agents, dispatchers and workers.
+	Roles []roleStatus `json:"roles,omitempty"`
+	// Operations are the queues, handlers and rules that Redis holds, by kind.
+	Operations *operationsStatus   `json:"operations,omitempty"`
+	Quorum     quorumStatus        `json:"quorum"`
+	Drift      []reconcile.Drift   `json:"drift"`
+	Held       []reconcile.Held    `json:"held"`
+	Invalid    []reconcile.Invalid `json:"invalid,omitempty"`
 	// State is everything that was observed.
 	State *reconcile.State `json:"state"`
 }
@@ -169,8 +176,19 @@ type sentinelStatus struct {
 	PID      int             `json:"pid,omitempty"`
 }
 
-type proxyStatus struct {
+// operationsStatus is what is published for dispatchers and workers.
+type operationsStatus struct {
+	Digest   string   `json:"digest"`
+	Queues   []string `json:"queues"`
+	Handlers []string `json:"handlers"`
+	Rules    []string `json:"rules"`
+	// Settings is current or old.
+	Settings string `json:"settings"`
+}
+
+type roleStatus struct {
 	Name    string          `json:"name"`
+	Kind    reconcile.Kind  `json:"kind"`
 	Address schema.Addr     `json:"address"`
 	Reach   reconcile.Reach `json:"reach"`
 	Why     string          `json:"why,omitempty"`
@@ -212,10 +230,15 @@ func newStatus(c *schema.Cluster, s *reconcile.State) *clusterStatus {
 			Replicas: len(r.Replicas), Peers: len(r.Peers), Quorum: r.QuorumText, PID: r.Process.PID,
 		})
 	}
-	for _, p := range c.Proxies {
-		role, _ := c.ProxyRole(p.Name)
-		out.Proxies = append(out.Proxies, newProxyStatus(s.Proxies[p.Name], role.Digest()))
+	for _, role := range reconcile.DeclaredRoles(c) {
+		status := newRoleStatus(s.Roles[role.Name], role.Digest())
+		if role.Kind == reconcile.KindProxy {
+			out.Proxies = append(out.Proxies, status)
+		} else {
+			out.Roles = append(out.Roles, status)
+		}
 	}
+	out.Operations = newOperationsStatus(c, s)
 	out.Health = health(plan, master)
 	return out
 }
@@ -242,8 +265,8 @@ func newRedisStatus(r, master *reconcile.RedisState) redisStatus {
 	return out
 }
 
-func newProxyStatus(r *reconcile.ProxyState, want string) proxyStatus {
-	out := proxyStatus{Name: r.Name, Address: r.Addr, Reach: r.Reach, Why: r.Why, Version: r.Version, PID: r.Process.PID}
+func newRoleStatus(r *reconcile.RoleState, want string) roleStatus {
+	out := roleStatus{Name: r.Name, Kind: r.Kind, Address: r.Addr, Reach: r.Reach, Why: r.Why, Version: r.Version, PID: r.Process.PID}
 	switch {
 	case r.Digest == "":
 	case r.Digest == want:
@@ -252,6 +275,28 @@ func newProxyStatus(r *reconcile.ProxyState, want string) proxyStatus {
 		out.Settings = "refused"
 	default:
 		out.Settings = "old"
+	}
+	return out
+}
+
+// newOperationsStatus is nil for a cluster without roles of rsm in its Redis.
+func newOperationsStatus(c *schema.Cluster, s *reconcile.State) *operationsStatus {
+	if !reconcile.HasOperations(c) || s.Published == nil {
+		return nil
+	}
+	out := &operationsStatus{Digest: s.Published.Operations["digest"], Queues: []string{}, Handlers: []string{}, Rules: []string{}, Settings: "old"}
+	if out.Digest == reconcile.OperationsDigest(c) {
+		out.Settings = "current"
+	}
+	for _, item := range slices.Sorted(maps.Keys(s.Published.Operations)) {
+		switch kind, name, _ := strings.Cut(item, "/"); kind {
+		case "queue":
+			out.Queues = append(out.Queues, name)
+		case "handler":
+			out.Handlers = append(out.Handlers, name)
+		case "rule":
+			out.Rules = append(out.Rules, name)
+		}
 	}
 	return out
 }

@@ -51,6 +51,17 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Address, r.Reach, orDash(r.Settings), orDash(r.Version), pid(r.PID))
 	}
 	_ = table.Flush()
+	if len(s.Roles) > 0 {
+		fmt.Fprintln(table, "  ROLE\tKIND\tHOST\tSTATE\tSETTINGS\tVERSION\tPID")
+	}
+	for _, r := range s.Roles {
+		host, _ := r.Address.Split()
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Name, r.Kind, host, r.Reach, orDash(r.Settings), orDash(r.Version), pid(r.PID))
+	}
+	_ = table.Flush()
+	if o := s.Operations; o != nil {
+		fmt.Fprintf(w, "  published: %d queues, %d handlers, %d rules, %s\n", len(o.Queues), len(o.Handlers), len(o.Rules), o.Settings)
+	}
 	fmt.Fprintf(w, "  quorum %d, majority %d: %d of %d sentinels up, %s\n", s.Quorum.Quorum, s.Quorum.Majority, s.Quorum.Up, s.Quorum.Total, failoverText(s.Quorum.OK))
 	writeDifferences(w, paint, s)
 }

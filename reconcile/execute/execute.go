@@ -82,10 +82,29 @@ func (e *Executor) Do(ctx context.Context, action reconcile.Action) error {
 		return e.handover(ctx, a)
 	case reconcile.WaitSync, reconcile.WaitFailover, reconcile.WaitGossip, reconcile.WaitKnown:
 		return nil
+	case reconcile.PublishOperations:
+		return e.transact(ctx, a.Commands())
 	case reconcile.StartRole, reconcile.StopRole, reconcile.ReloadRole, reconcile.Publish, reconcile.Snapshot:
 		return e.onHost(ctx, a)
 	}
 	return fmt.Errorf("do %T: unknown action", action)
+}
+
+// transact sends commands that are a transaction: all of them, so that one that is
+// refused ends it.
+func (e *Executor) transact(ctx context.Context, commands []reconcile.Command) error {
+	s, err := e.open(ctx, commands[0].Addr, false)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	var refused error
+	for _, c := range commands {
+		if _, err := s.send(ctx, c); err != nil && refused == nil {
+			refused = err
+		}
+	}
+	return refused
 }
 
 // onHost performs the actions that need a machine.

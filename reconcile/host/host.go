@@ -1,6 +1,6 @@
 // Package host does what needs a machine: it renders configuration files,
 // starts and stops role processes, and keeps rsm's state directory. It starts
-// redis-server, redis-sentinel and proxies on this machine only; a role whose
+// redis-server, redis-sentinel and the roles of rsm on this machine only; a role whose
 // address belongs to another machine is not Local and only observed.
 //
 // The state directory, directories 0700 and files 0600, as passwords stand in
@@ -10,9 +10,9 @@
 //	clusters/<cluster>/registration.json      what Publish wrote
 //	clusters/<cluster>/<role>/role.json       the process and what rsm manages
 //	clusters/<cluster>/<role>/redis.conf      or sentinel.conf, co-owned by Redis
-//	clusters/<cluster>/<role>/proxy.json      what a proxy is told, see schema.ProxyRole
-//	clusters/<cluster>/<role>/proxy.loaded    what it runs with, see WriteLoaded
-//	clusters/<cluster>/<role>/proxy.binary    which rsm its successor runs, see NextBinary
+//	clusters/<cluster>/<role>/<kind>.json     what a role of rsm is told, see reconcile.Told
+//	clusters/<cluster>/<role>/<kind>.loaded   what it runs with, see WriteLoaded
+//	clusters/<cluster>/<role>/proxy.binary    which rsm a proxy's successor runs, see NextBinary
 //	clusters/<cluster>/<role>/data/           RDB and AOF files
 //	clusters/<cluster>/<role>/log             stdout and stderr
 //	copies/<cluster>/<node>-<replid>-<time>.rdb  data sets that were dropped
@@ -45,10 +45,10 @@ type Host struct {
 	Log *slog.Logger
 	// LookPath finds a binary; nil means exec.LookPath.
 	LookPath func(name string) (string, error)
-	// Executable is the rsm binary that proxies run; empty means the one that runs
+	// Executable is the rsm binary that its roles run; empty means the one that runs
 	// this.
 	Executable string
-	// Version is that of Executable; proxies of another one are replaced by it.
+	// Version is that of Executable; roles of another one are replaced by it.
 	// Empty means that nobody cares.
 	Version string
 	// StopGrace is how long a server may take to save and exit; 0 means 20 s.
@@ -113,11 +113,11 @@ func (h *Host) roleDir(ref reconcile.RoleRef, names ...string) string {
 
 // confPath is the role's configuration file, by which Adopt knows its process.
 func (h *Host) confPath(ref reconcile.RoleRef) string {
-	switch ref.Kind {
-	case reconcile.KindSentinel:
+	switch {
+	case ref.Kind == reconcile.KindSentinel:
 		return h.roleDir(ref, "sentinel.conf")
-	case reconcile.KindProxy:
-		return h.roleDir(ref, "proxy.json")
+	case ref.Kind.OfRsm():
+		return h.roleDir(ref, string(ref.Kind)+".json")
 	}
 	return h.roleDir(ref, "redis.conf")
 }

@@ -39,13 +39,13 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 	if err != nil {
 		h.log().Warn("read role", "role", ref.Name, "error", err)
 	}
-	if ref.Kind == reconcile.KindProxy {
+	if ref.Kind.OfRsm() {
 		p.Binary = h.Version
 		r.Process = h.successor(ref, r.Process)
 	}
 	if supervise.Alive(r.Process) {
 		p.Running, p.PID = true, r.Process.PID
-		if r.Addr != ref.Addr && ref.Kind != reconcile.KindProxy {
+		if r.Addr != ref.Addr && !ref.Kind.OfRsm() {
 			p.Elsewhere = r.Addr
 		}
 		return p
@@ -54,7 +54,7 @@ func (h *Host) Process(ctx context.Context, ref reconcile.RoleRef) reconcile.Pro
 		p.Memory = h.memory(ref)
 	}
 	p.Foreign = foreign(ref)
-	if ref.Kind == reconcile.KindProxy {
+	if ref.Kind.OfRsm() {
 		return p // its binary is rsm itself
 	}
 	p.Binary, err = h.binary(ctx, ref.Kind)

@@ -33,8 +33,8 @@ func (h *Host) Start(ctx context.Context, a reconcile.StartRole) error {
 }
 
 func (h *Host) start(ctx context.Context, a reconcile.StartRole) error {
-	if a.Role.Kind == reconcile.KindProxy {
-		return h.startProxy(ctx, a)
+	if a.Role.Kind.OfRsm() {
+		return h.startRole(ctx, a)
 	}
 	l, err := h.mayStart(a)
 	if err != nil {

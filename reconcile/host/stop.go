@@ -29,8 +29,8 @@ func (h *Host) Stop(ctx context.Context, a reconcile.StopRole) error {
 	switch {
 	case a.NoSave:
 		err = supervise.Kill(ctx, r.Process)
-	case r.Kind == reconcile.KindProxy: // once, as a second signal would end it without a drain
-		err = supervise.Stop(ctx, r.Process, h.stopGrace())
+	case r.Kind.OfRsm(): // once, as a second signal would end it without a drain
+		err = supervise.Stop(ctx, r.Process, h.graceOf(r.RoleRef))
 	default:
 		err = h.terminate(ctx, r)
 	}
@@ -39,6 +39,15 @@ func (h *Host) Stop(ctx context.Context, a reconcile.StopRole) error {
 	}
 	h.log().Info("stop role", "role", a.Role.Name, "pid", r.Process.PID)
 	return nil
+}
+
+// graceOf is how long a role of rsm may take to end: a worker ends its tasks first.
+func (h *Host) graceOf(ref reconcile.RoleRef) time.Duration {
+	content, _ := os.ReadFile(h.confPath(ref))
+	if told, ok := reconcile.DecodeTold(ref.Kind, content); ok && told.Worker != nil {
+		return max(h.stopGrace(), told.Worker.Worker.Grace+leaveTimeout)
+	}
+	return h.stopGrace()
 }
 
 // terminate sends SIGTERM again every second: Redis drops the signal while it

@@ -89,7 +89,7 @@ func TestNothingDropped(t *testing.T) {
 		if asked := m.askedDefaults(); len(asked) > 0 {
 			t.Errorf("%s: asked for %q", what, asked)
 		}
-		if seen := fake.Seen()[before:]; len(seen) != 7 || slices.Contains(seen, "CONFIG GET timeout") {
+		if seen := fake.Seen()[before:]; len(seen) != 9 || slices.Contains(seen, "CONFIG GET timeout") {
 			t.Errorf("%s: sent %q", what, seen)
 		}
 	}
@@ -121,7 +121,8 @@ func TestDroppedRoundTrips(t *testing.T) {
 	m := local(reconcile.Process{Local: true, Running: true}, fake.Addr()).published("timeout", "save")
 	look(t, &observe.Observer{Host: m}, one(fake.Addr(), nil))
 	want := []string{"HELLO 2", "CLIENT SETNAME rsm", "INFO", "CONFIG GET replica-announced", "CONFIG GET replica-priority",
-		"CONFIG GET replica-read-only", "CONFIG GET save", "CONFIG GET timeout"}
+		"CONFIG GET replica-read-only", "CONFIG GET save", "CONFIG GET timeout",
+		"HGETALL rsm:operations", "HGETALL rsm:registration"}
 	if seen := fake.Seen(); !slices.Equal(seen, want) {
 		t.Errorf("sent %q, want %q", seen, want)
 	}

@@ -188,7 +188,8 @@ func TestRoundTrips(t *testing.T) {
 	})
 	look(t, &observe.Observer{Timeout: time.Second}, one(fake.Addr(), map[string]string{"maxmemory": "1"}))
 	want := []string{"HELLO 2", "CLIENT SETNAME rsm", "INFO", "CONFIG GET maxmemory",
-		"CONFIG GET replica-announced", "CONFIG GET replica-priority", "CONFIG GET replica-read-only"}
+		"CONFIG GET replica-announced", "CONFIG GET replica-priority", "CONFIG GET replica-read-only",
+		"HGETALL rsm:operations", "HGETALL rsm:registration"}
 	if seen := fake.Seen(); !slices.Equal(seen, want) {
 		t.Errorf("sent %q, want %q", seen, want)
 	}

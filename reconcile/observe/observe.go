@@ -66,7 +66,7 @@ type Processes interface {
 	// Adopt takes over a running server whose record was lost, if configFile is
 	// the role's own configuration, and reports whether it did.
 	Adopt(role reconcile.RoleRef, configFile string, pid int) bool
-	// Loaded tells what settings the process of a proxy runs with.
+	// Loaded tells what settings the process of a role of rsm runs with.
 	Loaded(role reconcile.RoleRef) reconcile.Loaded
 }
 
@@ -103,7 +103,7 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		Cluster:   cluster.Name,
 		Redis:     make(map[string]*reconcile.RedisState, len(cluster.Redis.Nodes)),
 		Sentinels: make(map[string]*reconcile.SentinelState, len(cluster.Sentinel.Nodes)),
-		Proxies:   make(map[string]*reconcile.ProxyState, len(cluster.Proxies)),
+		Roles:     make(map[string]*reconcile.RoleState),
 	}
 	if o.Host != nil { // first, as it tells what else to ask the servers
 		if state.Record, err = o.Host.Record(cluster.Name); err != nil {
@@ -122,12 +122,13 @@ func (o *Observer) Observe(ctx context.Context, cluster *schema.Cluster) (*recon
 		state.Sentinels[node.Name] = s
 		wg.Go(func() { o.slot(func() { p.sentinel(ctx, s) }) })
 	}
-	for _, proxy := range cluster.Proxies {
-		r := &reconcile.ProxyState{Name: proxy.Name, Addr: proxy.Addr()}
-		state.Proxies[proxy.Name] = r
-		wg.Go(func() { o.slot(func() { p.proxy(ctx, proxy, r) }) })
+	for _, role := range reconcile.DeclaredRoles(cluster) {
+		r := &reconcile.RoleState{Name: role.Name, Kind: role.Kind, Addr: role.Addr}
+		state.Roles[role.Name] = r
+		wg.Go(func() { o.slot(func() { p.role(ctx, role, r) }) })
 	}
 	wg.Wait()
+	p.publications(ctx, state)
 	if err := ended(ctx); err != nil { // what the probes saw is of the caller's haste, not of the servers
 		return nil, fmt.Errorf("observe %s: %w", cluster.Name, err)
 	}
@@ -152,6 +153,9 @@ type pass struct {
 	cluster *schema.Cluster
 	keys    keys
 	record  *reconcile.Registration // what was published last, or nil
+
+	mu    sync.Mutex
+	holds map[string]holdings // what each redis-server that answered holds for the roles of rsm
 }
 
 // slot runs a probe when fewer than Parallel are under way. A probe's deadline
@@ -188,8 +192,8 @@ func roleNames(c *schema.Cluster) []string {
 	for _, n := range c.Sentinel.Nodes {
 		names = append(names, n.Name)
 	}
-	for _, p := range c.Proxies {
-		names = append(names, p.Name)
+	for _, r := range reconcile.DeclaredRoles(c) {
+		names = append(names, r.Name)
 	}
 	return names
 }

@@ -68,7 +68,7 @@ func TestProxy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p := state.Proxies["p1"]
+			p := state.Roles["p1"]
 			if p.Reach != test.reach || !strings.Contains(p.Why, test.why) || test.why == "" && p.Why != "" ||
 				p.Process.Foreign != test.foreign || p.Digest != test.digest {
 				t.Errorf("got %+v", p)

@@ -15,7 +15,7 @@ func (p *pass) redis(ctx context.Context, node schema.RedisNode, r *reconcile.Re
 	role := reconcile.RoleRef{Cluster: p.cluster.Name, Name: node.Name, Kind: reconcile.KindRedis, Addr: node.Addr}
 	dropped := p.dropped(node)
 	seen := p.wire(ctx, role, p.keys.redis, func(ctx context.Context, s *session) (info, string, error) {
-		return readRedis(ctx, s, node, dropped, r)
+		return p.readRedis(ctx, s, node, dropped, r)
 	})
 	if seen.reach != reconcile.Up {
 		*r = reconcile.RedisState{Name: r.Name, Addr: r.Addr} // what was read before it broke off is no fact
@@ -69,13 +69,15 @@ func (p *pass) checkConfig(ctx context.Context, node schema.RedisNode, r *reconc
 // readRedis fills in what a redis-server says of itself, and what it has for the
 // directives of the spec and the dropped ones. The text is why the server is not
 // what the spec says, "" when it is.
-func readRedis(ctx context.Context, s *session, node schema.RedisNode, dropped []string, r *reconcile.RedisState) (info, string, error) {
+func (p *pass) readRedis(ctx context.Context, s *session, node schema.RedisNode, dropped []string, r *reconcile.RedisState) (info, string, error) {
 	keys := slices.Concat(slices.Sorted(maps.Keys(reconcile.ManagedConfig(node))), dropped)
 	commands := [][]any{{"CLIENT", "SETNAME", clientName}, {"INFO"}}
 	for _, key := range keys {
 		// One call per directive: before Redis 7, CONFIG GET takes only one.
 		commands = append(commands, []any{"CONFIG", "GET", key})
 	}
+	held := p.heldQuestions()
+	commands = append(commands, held...)
 	replies, err := s.pipeline(ctx, s.withEntry(commands))
 	if err != nil {
 		return nil, "", err
@@ -89,6 +91,7 @@ func readRedis(ctx context.Context, s *session, node schema.RedisNode, dropped [
 	}
 	f.fill(r)
 	r.Open = isOpen(replies[len(commands):])
+	p.keep(node.Name, replies[len(commands)-len(held):len(commands)])
 	readConfig(r, node, keys, replies[2:])
 	fillReplica(r, f)
 	if r.Role == reconcile.Replica && f["slave_read_only"] == "0" {

@@ -15,7 +15,7 @@ func TestDestroyProxiesFirst(t *testing.T) {
 	t.Parallel()
 	c := withProxies(testCluster(2, 1), 2)
 	s := healthy(c)
-	s.Proxies["p2"].stop()
+	s.Roles["p2"].stop()
 	var order []string
 	for _, step := range NewDestroy(c, s).Steps {
 		order = append(order, step.Action.Subject())
@@ -41,7 +41,7 @@ func TestSettingsDiffer(t *testing.T) {
 	want.Proxy.AdminToken = &schema.Secret{Env: "TOKEN"}
 	want.Cluster.Redis.Nodes = want.Cluster.Redis.Nodes[:1]
 	var got []string
-	for _, drift := range diffRole("p1", &have, want) {
+	for _, drift := range diffTold("p1", Told{Proxy: &have}, Told{Proxy: &want}) {
 		got = append(got, drift.Field+": "+drift.Have+" > "+drift.Want)
 	}
 	if text := strings.Join(got, "\n"); text != `adminToken.env:  > TOKEN
@@ -65,10 +65,10 @@ func TestProxyStepsSurviveSaving(t *testing.T) {
 	t.Parallel()
 	c := withProxies(testCluster(1, 1), 2)
 	s := healthy(c)
-	s.Proxies["p1"].stop()
+	s.Roles["p1"].stop()
 	role, _ := c.ProxyRole("p2")
 	role.Proxy.MaxClients++
-	s.Proxies["p2"].start(role)
+	s.Roles["p2"].start(Told{Proxy: &role})
 	plan := NewPlan(c, s, nil)
 	if got := texts(plan.Steps); got != "p1 start proxy on 127.0.0.1:9001; p2 reload its settings" {
 		t.Fatalf("planned %s", got)

@@ -18,11 +18,11 @@ import (
 	"rsm/schema"
 )
 
-// How long a proxy may take to take its settings: it reads a few files and opens
-// ports.
+// How long a role of rsm may take to take its settings: it reads a few files and
+// opens ports.
 const reloadTimeout = 10 * time.Second
 
-// loaded is the content of proxy.loaded.
+// loaded is the content of <kind>.loaded.
 type loaded struct {
 	PID int `json:"pid"`
 	// At makes every writing differ from the one before.
@@ -30,16 +30,16 @@ type loaded struct {
 	reconcile.Loaded
 }
 
-// WriteLoaded is how the process of a proxy tells what it runs with, and what it
-// refused: in the file proxy.loaded beside its configuration file. The process
-// calls it after each attempt to load that file.
+// WriteLoaded is how the process of a role of rsm tells what it runs with, and what
+// it refused: in the file <kind>.loaded beside its configuration file <kind>.json.
+// The process calls it after each attempt to load that file.
 func WriteLoaded(configFile string, l reconcile.Loaded) error {
-	path := filepath.Join(filepath.Dir(configFile), "proxy.loaded")
+	path := strings.TrimSuffix(configFile, ".json") + ".loaded"
 	return writeJSON(path, loaded{PID: os.Getpid(), At: time.Now(), Loaded: l})
 }
 
-// Loaded returns what the role's process, a proxy's, says that it runs with; it
-// is empty while that does not run.
+// Loaded returns what the process of a role of rsm says that it runs with; it is
+// empty while that does not run.
 func (h *Host) Loaded(ref reconcile.RoleRef) reconcile.Loaded {
 	r, _, err := h.readRole(ref)
 	l, ok := h.readLoaded(ref)
@@ -50,77 +50,73 @@ func (h *Host) Loaded(ref reconcile.RoleRef) reconcile.Loaded {
 	if err != nil || schema.DigestOf(content) != l.Digest {
 		return l.Loaded
 	}
-	if role, err := schema.DecodeProxyRole(content); err == nil {
-		l.Role = &role
-	}
+	l.Told, _ = reconcile.DecodeTold(ref.Kind, content)
 	return l.Loaded
 }
 
 func (h *Host) readLoaded(ref reconcile.RoleRef) (l loaded, ok bool) {
-	ok, err := readJSON(h.roleDir(ref, "proxy.loaded"), &l)
+	ok, err := readJSON(h.loadedPath(ref), &l)
 	if err != nil {
-		h.log().Warn("read what a proxy loaded", "role", ref.Name, "error", err)
+		h.log().Warn("read what a role loaded", "role", ref.Name, "error", err)
 	}
 	return l, ok && err == nil
 }
 
-// startProxy writes the role's file and starts rsm with it.
-func (h *Host) startProxy(ctx context.Context, a reconcile.StartRole) error {
-	l, err := h.mayStartProxy(a)
+func (h *Host) loadedPath(ref reconcile.RoleRef) string {
+	return h.roleDir(ref, string(ref.Kind)+".loaded")
+}
+
+// startRole writes the file of a role of rsm and starts rsm with it.
+func (h *Host) startRole(ctx context.Context, a reconcile.StartRole) error {
+	l, err := h.prepare(a.Role, a.Told)
+	if err == nil {
+		err = vacant(l, a)
+	}
 	if err != nil {
 		return err
 	}
-	if err := h.writeProxy(a.Role, *a.Proxy); err != nil {
+	if err := h.writeSettings(a.Role, a.Told); err != nil {
 		return err
 	}
-	if err := os.Remove(h.roleDir(a.Role, "proxy.loaded")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(h.loadedPath(a.Role)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("forget settings: %w", err)
 	}
 	logFrom := fileSize(h.roleDir(a.Role, "log"))
-	exited, err := h.run(ctx, &l, "proxy", "--config", h.confPath(a.Role))
+	l.role.RoleRef, l.role.Process = a.Role, supervise.Record{}
+	exited, err := h.run(ctx, &l, string(a.Role.Kind), "--config", h.confPath(a.Role))
 	if err != nil {
 		return err
 	}
-	want := reconcile.Loaded{Digest: a.Proxy.Digest()}
+	want := reconcile.Loaded{Digest: a.Digest()}
 	if err := h.taken(ctx, a.Role, want, nil, exited); errors.Is(err, errEnded) {
-		return fmt.Errorf("%w: %s", err, redact(h.lastWords(a.Role, logFrom), a.Proxy.Secrets()))
+		return fmt.Errorf("%w: %s", err, redact(h.lastWords(a.Role, logFrom), a.Settings().Secrets()))
 	} else if err != nil && !errors.Is(err, errNotTaken) { // a slow one is left to the observer
 		return err
 	}
 	return ctx.Err()
 }
 
-func (h *Host) writeProxy(ref reconcile.RoleRef, role schema.ProxyRole) error {
-	content, err := role.Encode()
+func (h *Host) writeSettings(ref reconcile.RoleRef, told reconcile.Told) error {
+	content, err := told.Settings().Encode()
 	if err != nil {
 		return err
 	}
 	return writeFile(h.confPath(ref), content)
 }
 
-// mayStartProxy checks everything that can be checked before anything is touched.
-func (h *Host) mayStartProxy(a reconcile.StartRole) (l launch, err error) {
-	if err := checkNames(a.Role.Cluster, a.Role.Name); err != nil {
+// prepare gathers what a role of rsm needs before anything is touched.
+func (h *Host) prepare(ref reconcile.RoleRef, told reconcile.Told) (l launch, err error) {
+	if err := checkNames(ref.Cluster, ref.Name); err != nil {
 		return l, err
 	}
-	if a.Proxy == nil || !h.Local(a.Role.Addr) {
-		return l, fmt.Errorf("%s is no proxy of this machine", a.Role.Addr)
+	if told.Settings() == nil || !h.Local(ref.Addr) {
+		return l, fmt.Errorf("%s is no %s of this machine", ref.Addr, ref.Kind)
 	}
-	if l.role, _, err = h.readRole(a.Role); err != nil {
+	if l.role, _, err = h.readRole(ref); err != nil {
 		return l, err
-	}
-	if supervise.Alive(l.role.Process) {
-		return l, fmt.Errorf("it runs already on %s (pid %d)", l.role.Addr, l.role.Process.PID)
-	}
-	for _, addr := range a.Proxy.Proxy.Owned() {
-		ref := a.Role
-		ref.Addr = addr
-		if who := foreign(ref); who != "" {
-			return l, fmt.Errorf("%s is taken by %s", addr, who)
-		}
 	}
 	l.env = childEnv()
-	for _, secret := range a.Proxy.Secrets() {
+	for _, secret := range told.Settings().Secrets() {
 		value, err := secret.Read()
 		if err != nil {
 			return l, err
@@ -129,12 +125,26 @@ func (h *Host) mayStartProxy(a reconcile.StartRole) (l launch, err error) {
 			l.env = append(l.env, secret.Env+"="+value)
 		}
 	}
-	l.role.RoleRef, l.role.Process = a.Role, supervise.Record{}
 	l.binary, err = h.executable()
 	return l, err
 }
 
-// executable is the rsm that proxies run.
+// vacant refuses a role that runs, and one whose ports are taken.
+func vacant(l launch, a reconcile.StartRole) error {
+	if supervise.Alive(l.role.Process) {
+		return fmt.Errorf("it runs already on %s (pid %d)", l.role.Addr, l.role.Process.PID)
+	}
+	for _, addr := range a.Owned() {
+		ref := a.Role
+		ref.Addr = addr
+		if who := foreign(ref); who != "" {
+			return fmt.Errorf("%s is taken by %s", addr, who)
+		}
+	}
+	return nil
+}
+
+// executable is the rsm that its roles run.
 func (h *Host) executable() (string, error) {
 	if h.Executable != "" {
 		return h.Executable, nil
@@ -142,8 +152,9 @@ func (h *Host) executable() (string, error) {
 	return os.Executable()
 }
 
-// Reload writes the role's settings and has its process take them. The error has
-// the process's reason when it refuses them; it then goes on with those it has.
+// Reload writes the role's settings and has its process take them, or starts it
+// anew. The error has the process's reason when it refuses them; a proxy then goes
+// on with those it has.
 func (h *Host) Reload(ctx context.Context, a reconcile.ReloadRole) error {
 	if err := h.reload(ctx, a); err != nil {
 		return fmt.Errorf("reload %s: %w", a.Role.Name, err)
@@ -153,12 +164,15 @@ func (h *Host) Reload(ctx context.Context, a reconcile.ReloadRole) error {
 }
 
 func (h *Host) reload(ctx context.Context, a reconcile.ReloadRole) error {
+	if a.Role.Kind != reconcile.KindProxy {
+		return h.restart(ctx, a)
+	}
 	r, _, err := h.readRole(a.Role)
 	if err != nil {
 		return err
 	}
-	before, _ := os.ReadFile(h.roleDir(a.Role, "proxy.loaded"))
-	if err := h.writeProxy(a.Role, a.Proxy); err != nil {
+	before, _ := os.ReadFile(h.loadedPath(a.Role))
+	if err := h.writeSettings(a.Role, a.Told); err != nil {
 		return err
 	}
 	// Its address may be another one now.
@@ -169,7 +183,7 @@ func (h *Host) reload(ctx context.Context, a reconcile.ReloadRole) error {
 	if !supervise.Alive(r.Process) {
 		return errEnded
 	}
-	want := reconcile.Loaded{Digest: a.Proxy.Digest(), Version: a.Binary}
+	want := reconcile.Loaded{Digest: a.Digest(), Version: a.Binary}
 	if a.Binary != "" {
 		return h.replace(ctx, a.Role, r.Process, want, before)
 	}
@@ -177,6 +191,17 @@ func (h *Host) reload(ctx context.Context, a reconcile.ReloadRole) error {
 		return err
 	}
 	return h.taken(ctx, a.Role, want, before, nil)
+}
+
+// restart ends a role and starts it again; one that could not start is not ended.
+func (h *Host) restart(ctx context.Context, a reconcile.ReloadRole) error {
+	if _, err := h.prepare(a.Role, a.Told); err != nil {
+		return err
+	}
+	if err := h.Stop(ctx, reconcile.StopRole{Role: a.Role}); err != nil {
+		return err
+	}
+	return h.startRole(ctx, reconcile.StartRole{Role: a.Role, Told: a.Told})
 }
 
 var errNotTaken = errors.New("it does not tell that it took its settings")
@@ -192,7 +217,7 @@ func (h *Host) taken(ctx context.Context, ref reconcile.RoleRef, want reconcile.
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		now, _ := os.ReadFile(h.roleDir(ref, "proxy.loaded"))
+		now, _ := os.ReadFile(h.loadedPath(ref))
 		l, ok := h.readLoaded(ref)
 		switch {
 		case ok && l.Digest == want.Digest && (want.Version == "" || want.Version == l.Version):
@@ -256,27 +281,27 @@ func NextBinary(configFile string) string {
 	return strings.TrimSpace(string(content))
 }
 
-// successor returns the process of a proxy: the one that is recorded, or that which
-// it handed over to, or which was found again.
+// successor returns the process of a role of rsm: the one that is recorded, or that
+// which it handed over to, or which was found again.
 func (h *Host) successor(ref reconcile.RoleRef, recorded supervise.Record) supervise.Record {
 	l, ok := h.readLoaded(ref)
 	if ok && l.PID != recorded.PID || !supervise.Alive(recorded) {
-		if found := h.findProxy(ref); found.PID != 0 {
+		if found := h.findRole(ref); found.PID != 0 {
 			return found
 		}
 	}
 	return recorded
 }
 
-// findProxy takes over a proxy whose record was lost: it told its pid, and that
-// process runs with the role's own file.
-func (h *Host) findProxy(ref reconcile.RoleRef) supervise.Record {
+// findRole takes over a process whose record was lost: it told its pid, and it runs
+// with the role's own file.
+func (h *Host) findRole(ref reconcile.RoleRef) supervise.Record {
 	l, ok := h.readLoaded(ref)
 	if !ok {
 		return supervise.Record{}
 	}
 	record, err := supervise.Find(l.PID)
-	if err != nil || !slices.Equal(record.Argv[min(1, len(record.Argv)):], []string{"proxy", "--config", h.confPath(ref)}) {
+	if err != nil || !slices.Equal(record.Argv[min(1, len(record.Argv)):], []string{string(ref.Kind), "--config", h.confPath(ref)}) {
 		return supervise.Record{}
 	}
 	if err := h.writeRole(role{RoleRef: ref, Process: record}); err != nil {

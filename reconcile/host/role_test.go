@@ -70,7 +70,7 @@ func proxyStart(t *testing.T) reconcile.StartRole {
 	addr := schema.NewAddr("127.0.0.1", redistest.Ports(t, 1)[0])
 	role := schema.ProxyRole{Proxy: schema.Proxy{Name: "p1", Cluster: "cache", Address: "127.0.0.1",
 		Listeners: []schema.Listener{{Name: "main", Addr: addr}}}}
-	return reconcile.StartRole{Role: reconcile.RoleRef{Cluster: "cache", Name: "p1", Kind: reconcile.KindProxy, Addr: addr}, Proxy: &role}
+	return reconcile.StartRole{Role: reconcile.RoleRef{Cluster: "cache", Name: "p1", Kind: reconcile.KindProxy, Addr: addr}, Told: reconcile.Told{Proxy: &role}}
 }
 
 // TestProxyLife: a proxy starts, takes new settings, refuses bad ones, is found
@@ -81,7 +81,7 @@ func TestProxyLife(t *testing.T) {
 	mustStart(t, h, a)
 	p := h.Process(t.Context(), a.Role)
 	l := h.Loaded(a.Role)
-	if !p.Running || p.PID == 0 || l.Digest != a.Proxy.Digest() || l.Version != "fake" || l.Role == nil {
+	if !p.Running || p.PID == 0 || l.Digest != a.Proxy.Digest() || l.Version != "fake" || l.Told.Proxy == nil {
 		t.Fatalf("it is %+v and runs with %+v", p, l)
 	}
 	if err := h.Start(t.Context(), a); err == nil || !strings.Contains(err.Error(), "runs already") {
@@ -90,21 +90,21 @@ func TestProxyLife(t *testing.T) {
 
 	good := *a.Proxy
 	good.Proxy.MaxClients = 5
-	if err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Proxy: good}); err != nil {
+	if err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Told: reconcile.Told{Proxy: &good}}); err != nil {
 		t.Fatal(err)
 	}
-	if l := h.Loaded(a.Role); l.Digest != good.Digest() || l.Role == nil || l.Role.Proxy.MaxClients != 5 {
+	if l := h.Loaded(a.Role); l.Digest != good.Digest() || l.Told.Proxy == nil || l.Told.Proxy.Proxy.MaxClients != 5 {
 		t.Errorf("it runs with %+v", l)
 	}
 	bad := good
 	bad.Proxy.MaxClients = badClients
 	for range 2 { // the second time, what it told before must not count
-		err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Proxy: bad})
+		err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Told: reconcile.Told{Proxy: &bad}})
 		if err == nil || !strings.Contains(err.Error(), "goes on as before: too evil") {
 			t.Errorf("got %v", err)
 		}
 	}
-	if l := h.Loaded(a.Role); l.Digest != good.Digest() || l.Refused != bad.Digest() || l.Role != nil {
+	if l := h.Loaded(a.Role); l.Digest != good.Digest() || l.Refused != bad.Digest() || l.Told.Proxy != nil {
 		t.Errorf("it runs with %+v", l)
 	}
 
@@ -118,7 +118,7 @@ func TestProxyLife(t *testing.T) {
 	if p := h.Process(t.Context(), a.Role); p.Running || p.Foreign != "" || h.Loaded(a.Role) != (reconcile.Loaded{}) {
 		t.Errorf("after the stop: %+v", p)
 	}
-	if err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Proxy: good}); !errors.Is(err, errEnded) {
+	if err := h.Reload(t.Context(), reconcile.ReloadRole{Role: a.Role, Told: reconcile.Told{Proxy: &good}}); !errors.Is(err, errEnded) {
 		t.Errorf("a reload of what does not run says %v", err)
 	}
 }
@@ -203,7 +203,7 @@ func TestProxyStartRefused(t *testing.T) {
 func TestProxyIsNotAnother(t *testing.T) {
 	t.Parallel()
 	h, a := newHost(t), proxyStart(t)
-	if err := h.writeProxy(a.Role, *a.Proxy); err != nil {
+	if err := h.writeSettings(a.Role, a.Told); err != nil {
 		t.Fatal(err)
 	}
 	if err := WriteLoaded(h.confPath(a.Role), reconcile.Loaded{Digest: a.Proxy.Digest()}); err != nil {
@@ -242,7 +242,7 @@ func TestReloadTimesOut(t *testing.T) {
 	other.Proxy.MaxClients = 5
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if err := h.Reload(ctx, reconcile.ReloadRole{Role: a.Role, Proxy: other}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := h.Reload(ctx, reconcile.ReloadRole{Role: a.Role, Told: reconcile.Told{Proxy: &other}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v", err)
 	}
 	if err := supervise.Signal(r.Process, syscall.SIGCONT); err != nil {

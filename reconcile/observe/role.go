@@ -11,19 +11,27 @@ import (
 	"rsm/schema"
 )
 
-// proxy looks at one proxy of the spec: whether it accepts connections and, on
-// this machine, its process. It says nothing on the connections.
-func (p *pass) proxy(ctx context.Context, want schema.Proxy, r *reconcile.ProxyState) {
-	role := reconcile.RoleRef{Cluster: p.cluster.Name, Name: r.Name, Kind: reconcile.KindProxy, Addr: r.Addr}
-	host := p.o.Host
-	if host == nil || !host.Local(role.Addr) {
-		r.Reach, r.Why = p.accepts(ctx, want, false)
+// role looks at one role of rsm: on this machine at its process, and at a proxy
+// anywhere whether it accepts connections. It says nothing on the connections.
+func (p *pass) role(ctx context.Context, want reconcile.Declared, r *reconcile.RoleState) {
+	role, host := want.RoleRef, p.o.Host
+	local := host != nil && host.Local(role.Addr)
+	answers := func() (reconcile.Reach, string) { return reconcile.Up, "" }
+	if want.Proxy != nil {
+		answers = func() (reconcile.Reach, string) { return p.accepts(ctx, want.Proxy.Proxy, local) }
+	}
+	switch {
+	case !local && want.Proxy != nil:
+		r.Reach, r.Why = answers()
+		return
+	case !local: // it tells Redis, see presence
+		r.Reach, r.Why = reconcile.Unknown, whyNoMaster
 		return
 	}
 	r.Process = host.Process(ctx, role)
 	if r.Process.Running {
 		r.Loaded = host.Loaded(role)
-		r.Reach, r.Why = p.accepts(ctx, want, true)
+		r.Reach, r.Why = answers()
 		if r.Reach == reconcile.Up && r.Digest == "" {
 			r.Reach, r.Why = reconcile.Unknown, "it does not tell its settings"
 		}
