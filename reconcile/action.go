@@ -50,6 +50,9 @@ func (c Command) String() string {
 
 // word quotes an argument where redis-cli would have to.
 func word(arg string) string {
+	if strings.Contains(arg, `"`) && !strings.ContainsAny(arg, "'\\\n\r") {
+		return "'" + arg + "'"
+	}
 	if arg == "" || strings.ContainsAny(arg, " \t\"") {
 		return strconv.Quote(arg)
 	}

@@ -102,14 +102,9 @@ func (a PublishOperations) Commands() []Command {
 		if len(remove) > 0 {
 			list = append(list, Command{Addr: a.Addr, Args: append([]string{"HDEL", key}, remove...)})
 		}
-		if len(set) == 0 {
-			return
+		for _, field := range names(set) { // a line each, as people read them
+			list = append(list, Command{Addr: a.Addr, Args: []string{"HSET", key, field, set[field]}})
 		}
-		args := []string{"HSET", key}
-		for _, field := range names(set) {
-			args = append(args, field, set[field])
-		}
-		list = append(list, Command{Addr: a.Addr, Args: args})
 	}
 	hash(OperationsKey, a.Set, a.Remove)
 	hash(RegistrationKey, a.SetRoles, a.RemoveRoles)

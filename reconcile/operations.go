@@ -94,7 +94,7 @@ func diffPublished(c *schema.Cluster, s *State) []Drift {
 	operations, roles := toPublish(c)
 	drifts := diffItems(s.Published.Operations, operations)
 	if len(drifts) == 0 && s.Published.Operations[digestField] != operations[digestField] {
-		drifts = append(drifts, Drift{subjectOperations, digestField, s.Published.Operations[digestField], operations[digestField], Differs})
+		drifts = append(drifts, Drift{subjectOperations, digestField, brief(s.Published.Operations[digestField]), brief(operations[digestField]), Differs})
 	}
 	if len(roles) > 0 || len(s.Published.Roles) > 0 {
 		changed := changedKeys(s.Published.Roles, roles)
@@ -104,6 +104,9 @@ func diffPublished(c *schema.Cluster, s *State) []Drift {
 	}
 	return drifts
 }
+
+// brief is a digest for people.
+func brief(digest string) string { return digest[:min(len(digest), 12)] }
 
 // subjectOperations is the subject of what is published as a whole.
 const subjectOperations = "operations"

@@ -144,6 +144,7 @@ func (p *stateText) published(w words) {
 	if w.flag("blank") || p.s.Published.Why != "" {
 		return
 	}
+	w.flag("current")
 	have := *p.c
 	have.Operations.Rules = slices.Clone(have.Operations.Rules)
 	if expr := w.text("cpu", ""); expr != "" {

@@ -138,11 +138,7 @@ func (p *pass) readBacklog(ctx context.Context, master *reconcile.RedisState, pu
 			continue
 		}
 		queues = append(queues, name)
-		pending := "rsm:{" + name + "}:pending"
-		if name == "default" {
-			pending = "task_list"
-		}
-		commands = append(commands, []any{"LLEN", pending}, []any{"ZCARD", "rsm:{" + name + "}:sched"}, []any{"ZCARD", "rsm:{" + name + "}:lease"})
+		commands = append(commands, []any{"LLEN", pendingKey(name)}, []any{"HLEN", "rsm:{" + name + "}:m"})
 	}
 	if len(queues) == 0 {
 		return
@@ -162,9 +158,17 @@ func (p *pass) readBacklog(ctx context.Context, master *reconcile.RedisState, pu
 	}
 	published.Backlog = map[string]int64{}
 	for i, name := range queues {
-		for _, r := range replies[3*i : 3*i+3] {
-			n, _ := r.value.(int64)
-			published.Backlog[name] += n
-		}
+		waiting, _ := replies[2*i].value.(int64)
+		known, _ := replies[2*i+1].value.(int64)
+		published.Backlog[name] = max(waiting, known)
 	}
+}
+
+// pendingKey is the list of the tasks of a queue that wait; beside it, the hash
+// rsm:{queue}:m has all that a worker has seen, also dead ones.
+func pendingKey(queue string) string {
+	if queue == "default" {
+		return "task_list"
+	}
+	return "rsm:{" + queue + "}:pending"
 }
