@@ -62,6 +62,18 @@ const (
 	CodeEvent        Code = "RSM095"
 	CodeService      Code = "RSM096"
 	CodeOperations   Code = "RSM100"
+	CodeQueue        Code = "RSM101"
+	CodeHandler      Code = "RSM102"
+	CodeRule         Code = "RSM103"
+	CodeExpression   Code = "RSM104"
+	CodeTemplate     Code = "RSM105"
+	CodeInhibits     Code = "RSM106"
+	CodeNoDispatcher Code = "RSM107"
+	CodeNoWorker     Code = "RSM108"
+	CodeEvicts       Code = "RSM110"
+	CodeVolatile     Code = "RSM111"
+	CodeUneven       Code = "RSM112"
+	CodeAlone        Code = "RSM113"
 )
 
 // CodeInfo explains a code.
@@ -133,6 +145,18 @@ func Codes() []CodeInfo {
 		{CodeEvent, SeverityError, "There is no such event.", "Correct its name, or leave events out for all of them."},
 		{CodeService, SeverityError, "Two settings of the service contradict each other, or one needs another that is missing.", "Remove one, or add the other."},
 		{CodeOperations, SeverityError, "Two settings of an agent, dispatcher, worker, queue, handler or rule contradict each other, or one needs another that is missing.", "Remove one, or add the other."},
+		{CodeQueue, SeverityError, "Something names a queue that is not declared.", "Declare it under queues, or correct the name."},
+		{CodeHandler, SeverityError, "Something names a handler that is not declared.", "Declare it under handlers, or correct the name."},
+		{CodeRule, SeverityError, "A rule names another that is not declared.", "Declare it under rules, or correct the name."},
+		{CodeExpression, SeverityError, "The expression cannot be understood, or is neither true nor false.", "Write a comparison of fields, such as \"cpu_usage > 90 && host != 'build'\"."},
+		{CodeTemplate, SeverityError, "The template cannot be understood.", "Correct it at the line shown; `{{.Host}}` is a field, and functions are those of Go and of rsm."},
+		{CodeInhibits, SeverityError, "Rules keep themselves or each other quiet, so that nobody would be told.", "Remove one of them from inhibitedBy."},
+		{CodeNoDispatcher, SeverityWarning, "The cluster has rules or handlers, but no dispatcher.", "Declare two under dispatchers, on different hosts."},
+		{CodeNoWorker, SeverityWarning, "The queue has tasks, but no worker takes them.", "Name the queue in a worker."},
+		{CodeEvicts, SeverityWarning, "The Redis of queues deletes keys when memory is full, so that tasks vanish.", "Set maxmemory-policy to noeviction, or use another cluster."},
+		{CodeVolatile, SeverityWarning, "The Redis of queues writes nothing to disk, so that tasks do not survive a restart.", "Set appendonly: true in redis.config."},
+		{CodeUneven, SeverityWarning, "Nodes of a cluster with queues differ in a directive on memory or durability.", "Set it in redis.config, for all nodes."},
+		{CodeAlone, SeverityWarning, "A queue waits for a replica, but its master goes on when it has none.", "Set \"min-replicas-to-write\": 1 in redis.config."},
 	}
 }
 

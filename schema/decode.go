@@ -62,6 +62,7 @@ func (d *decoder) decode(root map[string]any) {
 	d.dependencies(clusters)
 	d.proxies(root)
 	d.roles(root)
+	d.operations(root)
 	d.ports()
 }
 

@@ -13,8 +13,11 @@ import (
 // aroundSecret tells whether a path is where a secret may have been written by
 // mistake.
 func aroundSecret(path string) bool {
-	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.") || serviceSecret.MatchString(path)
+	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.") || serviceSecret.MatchString(path) || operationsSecret.MatchString(path)
 }
+
+// operationsSecret are the places of secrets in handlers and queues.
+var operationsSecret = regexp.MustCompile(`^(handlers\.[^.]+\.(email\.password|webhook\.(url|secret|headerSecrets\.[^.]+)|slack\.url|exec\.secrets\.[^.]+|rsm\.token)|queues\.[^.]+\.tasks\..+\.secrets\.[^.]+)(\.|$)`)
 
 // serviceSecret are the places of secrets in the configuration of a service.
 var serviceSecret = regexp.MustCompile(`^(token|webhook\.secrets|source\.auth|source\.git|notify\[[0-9]+\]\.(url|secret|token))([.[]|$)`)

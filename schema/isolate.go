@@ -71,7 +71,21 @@ func isolated(ctx context.Context, exe []string, ask request) (*Spec, Problems) 
 	if got.Spec == nil && !got.Problems.Invalid() {
 		return fail(CodeCrash, "the evaluating process answered nothing")
 	}
+	got.Spec.settle()
 	return got.Spec, got.Problems
+}
+
+// settle fills in what JSON leaves out: which cluster a queue is in says where it
+// stands.
+func (s *Spec) settle() {
+	if s == nil {
+		return
+	}
+	for _, c := range s.Clusters {
+		for i := range c.Operations.Queues {
+			c.Operations.Queues[i].Cluster = c.Name
+		}
+	}
 }
 
 var errOvertime = errors.New("evaluation took too long")

@@ -34,10 +34,7 @@ func (d *decoder) windows(path string, list []any) []Window {
 			w.For = d.durationUpTo(at+".for", text, longestWindow)
 		}
 		d.checkCron(at+".cron", w.Cron)
-		if _, err := time.LoadLocation(w.Zone); err != nil || w.Zone == "Local" {
-			d.report(CodeZone, at+".zone", false, "there is no time zone %q", w.Zone).Hint =
-				`write a name of the IANA database, such as "Europe/Berlin", or "UTC"`
-		}
+		d.checkZone(at+".zone", w.Zone)
 		windows = append(windows, w)
 	}
 	return windows

@@ -152,7 +152,7 @@ func (s *shaper) definition(name string) (*shape, error) {
 	made := &shape{name: name}
 	s.made[name] = made
 	lit, ok := def.Value.(*ast.StructLit)
-	if !ok {
+	if _, leaf := attribute(def, "want"); !ok || leaf {
 		made.check = s.value.LookupPath(cue.MakePath(cue.Def(name)))
 		made.want, _ = attribute(def, "want")
 		return made, errors.Join(made.check.Err(), s.alternative(made, def.Value))

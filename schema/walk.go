@@ -1,6 +1,8 @@
 package schema
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,6 +63,8 @@ func (w *walker) walk(v cue.Value, s *shape, path string) any {
 	case (s.name == "#Secret" || s.name == "#Auth") && v.IncompleteKind()&cue.StructKind == 0:
 		w.literalSecret(v, path)
 		return nil
+	case s.name == "#Object":
+		return w.object(v, s, path)
 	case s.fields != nil || s.elem != nil:
 		return w.structure(v, s, path)
 	case s.item != nil:
@@ -69,6 +73,40 @@ func (w *walker) walk(v cue.Value, s *shape, path string) any {
 		return w.walk(v, s.other, path)
 	}
 	return w.leaf(v, s, path)
+}
+
+// object returns any struct as JSON with sorted names.
+func (w *walker) object(v cue.Value, s *shape, path string) any {
+	v, _ = v.Default()
+	if v.IncompleteKind()&cue.StructKind == 0 {
+		w.report(CodeValue, path, false, "want %s, got %s", s.want, w.got(v, path))
+		return nil
+	}
+	if err := v.Validate(cue.Concrete(true)); err != nil {
+		w.problems = append(w.problems, w.index.explain(err, path)...)
+		return nil
+	}
+	text, err := v.MarshalJSON()
+	if err == nil {
+		text, err = canonical(text)
+	}
+	if err != nil {
+		w.report(CodeValue, path, false, "it cannot be written as JSON: %v", err)
+		return nil
+	}
+	return json.RawMessage(text)
+}
+
+// canonical is the one spelling of a JSON value: compact, names sorted, numbers as
+// they were.
+func canonical(text []byte) ([]byte, error) {
+	var value any
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&value); err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
 }
 
 // list returns the elements, nil for those that do not fit.

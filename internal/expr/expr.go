@@ -181,5 +181,10 @@ func first(issues *cel.Issues) error {
 	e := issues.Errors()[0]
 	message, _, _ := strings.Cut(e.Message, "\n")
 	message = strings.TrimPrefix(message, "Syntax error: ")
+	// What the parser expects is a list of all that could stand there.
+	message, _, _ = strings.Cut(message, " expecting ")
+	if strings.Contains(message, "'<EOF>'") {
+		message = "the expression ends too early"
+	}
 	return fmt.Errorf("%d:%d: %s", max(e.Location.Line(), 1), max(e.Location.Column()+1, 1), message)
 }
