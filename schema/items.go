@@ -78,7 +78,7 @@ func read[T any](list *[]T, name, content string, nameOf func(T) string) error {
 	if err := Decode([]byte(content), &one); err != nil {
 		return err
 	}
-	if nameOf(one) != name {
+	if nameOf(one) != name || name == "" {
 		return fmt.Errorf("it is called %q inside", nameOf(one))
 	}
 	*list = append(*list, one)
