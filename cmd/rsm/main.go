@@ -98,8 +98,8 @@ func newApp(con *console) *cli.App {
 		Commands: []*cli.Command{
 			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con), serveCommand(con), diffCommand(con),
 			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con),
-			historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con), serviceCommand(con), hookCommand(con),
-			versionCommand(con), completionCommand(con), evaluateCommand(con),
+			alertCommand(con), historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con), serviceCommand(con), hookCommand(con),
+			agentCommand(con), taskCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
 		},
 	}
 	for _, command := range app.Commands {
