@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -28,11 +29,13 @@ func (r Rule) name() string    { return r.Name }
 
 func add[T any](items map[string]string, kind string, list []T, nameOf func(T) string) {
 	for _, one := range list {
-		content, err := json.Marshal(one)
-		if err != nil {
+		var content bytes.Buffer
+		encoder := json.NewEncoder(&content)
+		encoder.SetEscapeHTML(false) // people read it in plans
+		if err := encoder.Encode(one); err != nil {
 			continue // only a payload that is no JSON cannot be written, and none is decoded
 		}
-		items[kind+nameOf(one)] = string(content)
+		items[kind+nameOf(one)] = strings.TrimSpace(content.String())
 	}
 }
 

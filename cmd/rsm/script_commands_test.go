@@ -29,6 +29,7 @@ import (
 //	end JOB SIGNAL CODE     send it the signal (0: none), want the exit code
 //	hup JOB                 send it SIGHUP
 //	edit FILE OLD NEW       replace text, once, with ports expanded
+//	has FILE REGEXP         wait until the file matches; with ! it must not now
 //	crash NODE...           SIGKILL
 //	freeze, thaw NODE...    SIGSTOP, SIGCONT; of a JOB, too
 //	foreign NODE ARGS...    run a redis-server on the node's port that rsm knows nothing of
@@ -60,7 +61,7 @@ import (
 //	kill-masters N SPEC     kill the master N times while a watcher heals
 func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
-		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "hup": cmdHup, "edit": cmdEdit,
+		"rsm": cmdRSM, "up": cmdUp, "until": cmdUntil, "start": cmdStart, "says": cmdSays, "end": cmdEnd, "hup": cmdHup, "edit": cmdEdit, "has": cmdHas,
 		"crash": signals(syscall.SIGKILL), "freeze": signals(syscall.SIGSTOP), "thaw": signals(syscall.SIGCONT),
 		"foreign": cmdForeign, "reborn": cmdReborn, "listen": cmdListen, "client": cmdClient, "connected": cmdConnected, "knock": cmdKnock, "knocked": cmdKnocked, "build": cmdBuild, "running": cmdRunning, "stopped": cmdStopped, "pids": cmdPids, "redis": cmdRedis, "blank": cmdBlank,
 		"write": cmdWrite, "keys": cmdKeys, "field": cmdField, "master": cmdMaster, "replaced": cmdReplaced, "synced": cmdSynced,

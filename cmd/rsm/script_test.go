@@ -74,7 +74,7 @@ func buildRSM(t *testing.T) string {
 // roleNames are the servers that a script can name; each has a port of its own,
 // in a variable of the same name in upper case. f1 and f2 are for foreign ones,
 // p1, p2 and p3 for proxies.
-var roleNames = strings.Fields("r1 r2 r3 r4 s1 s2 s3 s4 s5 f1 f2 p1 p2 p3")
+var roleNames = strings.Fields("r1 r2 r3 r4 s1 s2 s3 s4 s5 f1 f2 p1 p2 p3 a1 a2 a3 a4")
 
 // lainCUE is what a script gets as lain.cue when it brings no file of that name.
 const lainCUE = `package lain
