@@ -19,6 +19,10 @@ const (
 	Channel = "monitoring"
 	// Stream holds the same events: one field, "j", with the JSON.
 	Stream = "rsm:ev:monitoring"
+	// Marks is a channel that tells the dispatchers where they are in the order of all
+	// messages, and which of those are in Stream: "in <n>" stands before n messages
+	// that the same transaction adds there.
+	Marks = "rsm:marks"
 	// Group is the consumer group of the dispatchers.
 	Group = "dispatch"
 	// Roles is a hash of "<kind>/<name>" to Presence as JSON.

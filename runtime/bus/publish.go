@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,6 +19,7 @@ func Publish(ctx context.Context, rdb redis.Cmdable, keep int64, events ...[]byt
 	for len(events) > 0 {
 		now := events[:min(batch, len(events))]
 		_, err := rdb.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
+			pipe.Publish(ctx, Marks, "in "+strconv.Itoa(len(now)))
 			for _, event := range now {
 				pipe.Publish(ctx, Channel, event)
 				pipe.XAdd(ctx, &redis.XAddArgs{Stream: Stream, MaxLen: keep, Approx: keep > 0, Values: []any{"j", event}})
