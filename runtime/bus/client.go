@@ -69,6 +69,7 @@ func Connect(access schema.Access, o Options) (*Client, error) {
 	if o.Timeout == 0 {
 		o.Timeout = 3 * time.Second
 	}
+	quiet()
 	c := &Client{finder: &finder{access: access, fixed: o.Addr}}
 	c.Client = redis.NewClient(&redis.Options{
 		Addr:                     "master of " + access.Cluster, // for messages of go-redis
@@ -96,6 +97,14 @@ func Connect(access schema.Access, o Options) (*Client, error) {
 	}
 	return c, nil
 }
+
+// quiet keeps go-redis from writing to standard error what its errors say, too.
+var quiet = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
+
+type silent struct{}
+
+// Printf drops the line.
+func (silent) Printf(context.Context, string, ...any) {}
 
 // Close ends every connection. Commands under way fail.
 func (c *Client) Close() error {
