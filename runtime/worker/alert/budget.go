@@ -89,5 +89,5 @@ func (b *Budget) hold(n Notification) {
 
 // rank orders severities; one that is not known is below all.
 func rank(severity string) int {
-	return slices.Index([]string{"info", "warning", "error", "critical"}, severity)
+	return slices.Index([]string{"info", "warning", "critical"}, severity)
 }
