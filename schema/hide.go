@@ -16,8 +16,9 @@ func aroundSecret(path string) bool {
 	return strings.Contains(path, ".auth.") || strings.Contains(path, ".admin.token.") || serviceSecret.MatchString(path) || operationsSecret.MatchString(path)
 }
 
-// operationsSecret are the places of secrets in handlers and queues.
-var operationsSecret = regexp.MustCompile(`^(handlers\.[^.]+\.(email\.password|webhook\.(url|secret|headerSecrets\.[^.]+)|slack\.url|exec\.secrets\.[^.]+|rsm\.token)|queues\.[^.]+\.tasks\..+\.secrets\.[^.]+)(\.|$)`)
+// operationsSecret are the places of secrets in handlers and queues, and those where
+// one is written by mistake.
+var operationsSecret = regexp.MustCompile(`^(handlers\.[^.]+\.(email\.password|webhook\.(to|url|secret|(headers|headerSecrets)\.[^.]+)|slack\.url|exec\.secrets\.[^.]+|rsm\.(url|token))|queues\.[^.]+\.tasks\..+\.secrets\.[^.]+)(\.|$)`)
 
 // serviceSecret are the places of secrets in the configuration of a service.
 var serviceSecret = regexp.MustCompile(`^(token|webhook\.secrets|source\.auth|source\.git|notify\[[0-9]+\]\.(url|secret|token))([.[]|$)`)

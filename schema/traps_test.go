@@ -143,9 +143,31 @@ func TestSecretsNeverShown(t *testing.T) {
 		`auth: password: "hunter2`,
 		`password: "hunter2"`,
 		`password: "hunter2" & int`,
+		`handlers: a: email: {server: 1, password: "hunter2"}`,
+		`handlers: a: email: {server: 1, passwd: "hunter2"}`,
+		`handlers: a: email: password: {env: "hunter2 x"}`,
+		`handlers: a: webhook: {url: "hunter2", x: 1}`,
+		`handlers: a: webhook: {secrt: "hunter2"}`,
+		`handlers: a: webhook: {to: "https://a:hunter2@b", x: 1}`,
+		`handlers: a: webhook: {to: "https://a:hunter2@b:x", x: 1}`,
+		`handlers: a: webhook: {to: "http:// a:hunter2@b"}`,
+		`handlers: a: webhook: {to: "https://b/?api_key=hunter2", x: 1}`,
+		`handlers: a: webhook: headers: {Authorization: "Bearer hunter2", "X-Api-Key": "hunter2", x: 1}`,
+		`handlers: a: webhook: headerSecrets: {"X-A": "hunter2"}`,
+		`handlers: a: webhook: headerSecrets: {"X-A": {env: "hunter2 x"}}`,
+		`handlers: a: slack: {url: "hunter2", text: 1}`,
+		`handlers: a: slack: {ulr: "hunter2"}`,
+		`handlers: a: exec: {command: 1, env: {MY_TOKEN: "hunter2"}}`,
+		`handlers: a: exec: {command: ["x"], secrets: {A: "hunter2"}}`,
+		`handlers: a: rsm: {url: "http://x:hunter2@y", token: "hunter2"}`,
+		`queues: a: tasks: "x.y/z": {command: 1, secrets: {A: {env: "hunter2 x"}}}`,
+		`queues: a: tasks: x: {command: ["x"], env: {DB_PASSWORD: "hunter2"}}`,
 	} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "a.cue"), "package a\nclusters: cache: {"+body+"}\n")
+		if strings.Contains(body, "handlers:") || strings.Contains(body, "queues:") {
+			write(t, filepath.Join(dir, "a.cue"), "package a\nclusters: {}\n"+body+"\n")
+		}
 		_, problems := Load(t.Context(), dir, Limits{})
 		var out bytes.Buffer
 		for _, writeTo := range []error{problems.WriteText(&out, true), problems.WriteJSON(&out), problems.WriteGitHub(&out)} {

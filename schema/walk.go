@@ -215,8 +215,11 @@ func (w *walker) unknown(v cue.Value, s *shape, path, name string) (meant string
 	if s.name == "#Secret" || s.name == "#Auth" || secretName.MatchString(name) {
 		w.hide(v)
 	}
-	p := w.report(CodeUnknown, path, true, "unknown field %s", name)
 	guess := nearest(name, s.names())
+	if f := s.field(guess); f != nil && f.shape.name == "#Secret" {
+		w.hide(v)
+	}
+	p := w.report(CodeUnknown, path, true, "unknown field %s", name)
 	switch {
 	case guess != "":
 		p.Hint = "did you mean " + guess + "?"
