@@ -184,6 +184,25 @@ func words(reply any) []string {
 	return out
 }
 
+// HeldBy returns what a worker has of this queue.
+func (q *Queue) HeldBy(ctx context.Context, worker string) ([]Holding, error) {
+	ids, err := q.rdb.LRange(ctx, "worker_list:"+worker, 0, -1).Result()
+	if err != nil || len(ids) == 0 {
+		return nil, wrap("list tasks of worker "+worker, err)
+	}
+	tokens, err := q.rdb.HMGet(ctx, q.key("own"), ids...).Result()
+	if err != nil {
+		return nil, wrap("list tasks of worker "+worker, err)
+	}
+	var held []Holding
+	for i, token := range tokens {
+		if text, ok := token.(string); ok {
+			held = append(held, Holding{ids[i], text})
+		}
+	}
+	return held, nil
+}
+
 // tickLimit bounds how long one Tick keeps the server busy: a few milliseconds.
 const tickLimit = 500
 
@@ -207,10 +226,12 @@ func (q *Queue) Tick(ctx context.Context) (next time.Duration, err error) {
 }
 
 // Peek waits up to block, a second or more, for the shared line to have a task. It
-// takes none: it moves the last one to where it is.
+// takes none: it moves the last one to where it is. It returns when ctx ends.
 func (q *Queue) Peek(ctx context.Context, block time.Duration) (bool, error) {
 	list := PendingKey(q.set.Name)
-	err := q.rdb.BLMove(ctx, list, list, "RIGHT", "RIGHT", block).Err()
+	_, err := interruptible(ctx, func(ctx context.Context) (string, error) {
+		return q.rdb.BLMove(ctx, list, list, "RIGHT", "RIGHT", block).Result()
+	})
 	if errors.Is(err, redis.Nil) {
 		return false, nil
 	}
@@ -218,10 +239,12 @@ func (q *Queue) Peek(ctx context.Context, block time.Duration) (bool, error) {
 }
 
 // Hear waits up to block, a second or more, for a word to a worker: "" asks it to
-// look for tasks in every queue, "cancel <queue> <id>" to stop one. ok is false when
-// there was none.
+// look for tasks in every queue, "cancel <queue> <token> <id>" to stop one. ok is false when
+// there was none. It returns when ctx ends; a word that comes then may be lost.
 func Hear(ctx context.Context, rdb *redis.Client, worker string, block time.Duration) (word string, ok bool, err error) {
-	reply, err := rdb.BRPop(ctx, block, "rsm:wake:"+worker).Result()
+	reply, err := interruptible(ctx, func(ctx context.Context) ([]string, error) {
+		return rdb.BRPop(ctx, block, "rsm:wake:"+worker).Result()
+	})
 	if errors.Is(err, redis.Nil) {
 		return "", false, nil
 	}
@@ -229,6 +252,27 @@ func Hear(ctx context.Context, rdb *redis.Client, worker string, block time.Dura
 		return "", false, wrap("hear of queues", err)
 	}
 	return reply[1], true, nil
+}
+
+// interruptible leaves a command that blocks when ctx ends, which go-redis does not:
+// it heeds deadlines alone. The connection is free when the command has ended.
+func interruptible[T any](ctx context.Context, command func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := command(context.WithoutCancel(ctx))
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // Beat tells that a worker is alive, and returns the time of the server. Tasks for

@@ -427,7 +427,7 @@ func TestCancel(t *testing.T) {
 		t.Errorf("cancel: %q %v", where, err)
 	}
 	word, _, _ := queue.Hear(t.Context(), b.rdb, "w2", time.Second)
-	b.want("word", "cancel default run", word)
+	b.want("word", "cancel default "+got[0].Token+" run", word)
 	b.want("ack", "[run]", fmt.Sprint(b.ack(got[0])))
 	b.nack(b.reserve("w1", 1)[0], queue.Bury, 0)
 	where, _ = b.Cancel(t.Context(), "stay")

@@ -27,7 +27,7 @@ type retryAfter struct {
 func (e *retryAfter) Unwrap() error { return e.error }
 
 // RetryAfter is what a Worker asks errors for.
-func (e *retryAfter) RetryAfter() time.Duration { return e.wait }
+func (e *retryAfter) RetryAfter() (time.Duration, bool) { return e.wait, true }
 
 type snooze struct{ wait time.Duration }
 

@@ -15,9 +15,10 @@ local function place(id)
 end
 
 local function running(id)
-  local worker = Q.owner(call('HGET', p .. 'own', id))
+  local token = call('HGET', p .. 'own', id) or ''
+  local worker = Q.owner(token)
   Q.leave(k, worker, {id})
-  Q.wake(worker, 'cancel ' .. ARGV[1] .. ' ' .. id)
+  Q.wake(worker, 'cancel ' .. ARGV[1] .. ' ' .. token .. ' ' .. id)
 end
 
 local function remove(id)
