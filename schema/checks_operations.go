@@ -134,7 +134,13 @@ func (d *decoder) checkCommand(path string, e Exec, fields map[string]any) {
 }
 
 func (d *decoder) checkEmail(path string, e *Email, fields map[string]any) {
+	for _, name := range []string{"tls", "ca", "username", "password", "timeout"} {
+		if e.Server == spooled && fields[name] != nil {
+			d.report(CodeOperations, path+"."+name, true, "it has no effect without a server")
+		}
+	}
 	switch {
+	case e.Server == spooled:
 	case e.Username != "" && e.Password == nil && !d.written(path+".password"):
 		d.report(CodeOperations, path+".username", true, "it needs password")
 	case e.Password != nil && e.Username == "":
@@ -142,7 +148,7 @@ func (d *decoder) checkEmail(path string, e *Email, fields map[string]any) {
 	case e.Password != nil && e.TLS == "none" && !ownMachine(e.Server):
 		d.report(CodeOperations, path+".tls", false, "the password would be sent to another machine unencrypted")
 	}
-	if e.CA != "" && e.TLS == "none" {
+	if e.CA != "" && e.TLS == "none" && e.Server != spooled {
 		d.report(CodeOperations, path+".ca", true, `it has no effect with tls: "none"`)
 	}
 	d.mailbox(path+".from", e.From)

@@ -12,6 +12,8 @@ const (
 	defaultTitle  = "Fleet report"
 	defaultKeep   = 30
 	defaultTop    = 10
+	// spooled is the server of mails that are written to the spool directory.
+	spooled = "spool"
 )
 
 // actions are the fields of a handler of which one is given.
@@ -24,6 +26,9 @@ func (d *decoder) handler(path, name string, fields map[string]any) {
 	}
 	if fields["types"] != nil {
 		h.Types = textList(fields, "types")
+		if list, ok := fields["types"].([]any); ok && len(list) == 0 {
+			d.report(CodeOperations, path+".types", true, "it has no type").Hint = "leave it out for events of type " + name
+		}
 	}
 	if fields["timeout"] != nil {
 		h.Timeout = d.span(path, fields, "timeout", "", time.Millisecond, week)
@@ -94,8 +99,12 @@ func (d *decoder) misspelt(path string) bool {
 }
 
 func (d *decoder) email(path string, fields map[string]any) *Email {
+	server, tls := get[string](fields, "server"), "none"
+	if server != spooled {
+		server, tls = d.server(path, fields), "starttls"
+	}
 	e := &Email{
-		Server: d.server(path, fields), TLS: or(fields, "tls", "starttls"), CA: d.file(path, fields, "ca"),
+		Server: server, TLS: or(fields, "tls", tls), CA: d.file(path, fields, "ca"),
 		Username: get[string](fields, "username"), Password: d.secret(path+".password", fields, "password"),
 		From: get[string](fields, "from"), To: textList(fields, "to"), Envelope: get[string](fields, "envelope"),
 		Subject: get[string](fields, "subject"), Text: get[string](fields, "text"), HTML: get[string](fields, "html"),
