@@ -16,7 +16,7 @@ var layers = [][]string{
 	{"runtime/bus", "runtime/proxy/follow", "runtime/proxy/command", "runtime/controller/ledger", "runtime/worker/queue", "runtime/worker/alert"},
 	{"runtime/proxy/relay", "runtime/controller/lease", "runtime/controller/hook", "runtime/controller/notify", "runtime/worker/handler", "runtime/worker/dispatch"},
 	{"runtime/"},
-	{"cmd/rsm"},
+	{"cmd/rsm", "examples/"},
 }
 
 // homes are the only packages that may import an outside library.
