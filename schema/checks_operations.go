@@ -16,13 +16,7 @@ import (
 	"time"
 
 	"rsm/internal/expr"
-)
-
-// The functions that templates have beside those of Go: those of rules are in
-// runtime/worker/alert, those of handlers in runtime/worker/handler.
-var (
-	ruleFunctions    = []string{"bytes", "duration", "round", "upper"}
-	handlerFunctions = []string{"date", "default", "humanBytes", "humanDuration", "join", "json", "lower", "round", "text", "upper"}
+	"rsm/internal/fill"
 )
 
 // credential is what names of variables, headers and parameters end with whose
@@ -41,9 +35,9 @@ func (d *decoder) condition(path, text string) {
 
 // template checks the syntax of a template, and for HTML that values are where they
 // can be escaped.
-func (d *decoder) template(path, text string, html bool, functions []string) {
+func (d *decoder) template(path, text string, html bool) {
 	stubs := template.FuncMap{}
-	for _, name := range functions {
+	for name := range fill.Functions() {
 		stubs[name] = func(...any) string { return "" }
 	}
 	var err error
@@ -162,9 +156,9 @@ func (d *decoder) checkEmail(path string, e *Email, fields map[string]any) {
 			d.report(CodeOperations, path+".to", true, "nobody gets the mail")
 		}
 	}
-	d.template(path+".subject", e.Subject, false, handlerFunctions)
-	d.template(path+".text", e.Text, false, handlerFunctions)
-	d.template(path+".html", e.HTML, true, handlerFunctions)
+	d.template(path+".subject", e.Subject, false)
+	d.template(path+".text", e.Text, false)
+	d.template(path+".html", e.HTML, true)
 }
 
 func (d *decoder) mailbox(path, text string) {
@@ -199,7 +193,7 @@ func (d *decoder) checkWebhook(path string, w *Webhook, fields map[string]any) {
 			}
 		}
 	}
-	d.template(path+".body", w.Body, false, handlerFunctions)
+	d.template(path+".body", w.Body, false)
 }
 
 // given tells whether a field is written, right or wrong.
@@ -210,8 +204,8 @@ func (d *decoder) given(path string, fields map[string]any, name string) bool {
 func (d *decoder) checkRule(path string, r Rule, fields map[string]any) {
 	d.condition(path+".expr", r.Expr)
 	d.condition(path+".clear", r.Clear)
-	d.template(path+".summary", r.Summary, false, ruleFunctions)
-	d.template(path+".description", r.Description, false, ruleFunctions)
+	d.template(path+".summary", r.Summary, false)
+	d.template(path+".description", r.Description, false)
 	labels := append([]string{"rule", "severity"}, r.By...)
 	for _, name := range keys(get[map[string]any](fields, "labels")) {
 		if slices.Contains(labels, name) {

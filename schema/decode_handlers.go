@@ -135,7 +135,7 @@ func (d *decoder) slack(path string, fields map[string]any) *Slack {
 	if url := d.secret(path+".url", fields, "url"); url != nil {
 		s.URL = *url
 	}
-	d.template(path+".text", s.Text, false, handlerFunctions)
+	d.template(path+".text", s.Text, false)
 	return s
 }
 

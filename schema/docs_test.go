@@ -2,18 +2,16 @@ package schema
 
 import (
 	"fmt"
-	goast "go/ast"
-	goparser "go/parser"
-	gotoken "go/token"
+	"maps"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"cuelang.org/go/cue/ast"
 	"cuelang.org/go/cue/token"
+
+	"rsm/internal/fill"
 )
 
 // TestDocs: docs/spec.md is what the schema's comments and the code table say.
@@ -99,44 +97,13 @@ object. ` + "`mem.used / mem.total * 100 > 90`, `has(event.swap) && event.swap.u
 An event without a field that matters makes it neither true nor false. Numbers of events are decimal; a whole number that is calculated
 with one becomes decimal, and ` + "`double(size(disks))`" + ` makes any other number so. One evaluation is limited in cost.
 
-Templates are those of Go's ` + "`text/template`" + `, and ` + "`html/template`" + ` for HTML. Besides Go's functions there are, for a rule, ` +
-		code(ruleFunctions) + `, and for a handler ` + code(handlerFunctions) + `.
+Templates are those of Go's ` + "`text/template`" + `, and ` + "`html/template`" + ` for HTML. Besides Go's functions there are ` +
+		code(slices.Sorted(maps.Keys(fill.Functions()))) + `.
 
 `
 }
 
 func code(names []string) string { return "`" + strings.Join(names, "`, `") + "`" }
-
-// TestTemplateFunctions: a template is checked with the functions that it will have.
-func TestTemplateFunctions(t *testing.T) {
-	t.Parallel()
-	for folder, want := range map[string][]string{"alert": ruleFunctions, "handler": handlerFunctions} {
-		files, err := filepath.Glob("../runtime/worker/" + folder + "/*.go")
-		if err != nil || len(files) == 0 {
-			t.Fatalf("%s: %d files, %v", folder, len(files), err)
-		}
-		var got []string
-		for _, name := range files {
-			file, err := goparser.ParseFile(gotoken.NewFileSet(), name, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			goast.Inspect(file, func(n goast.Node) bool {
-				if lit, ok := n.(*goast.CompositeLit); ok && fmt.Sprint(lit.Type) == "&{template FuncMap}" {
-					for _, entry := range lit.Elts {
-						key, _ := strconv.Unquote(entry.(*goast.KeyValueExpr).Key.(*goast.BasicLit).Value)
-						got = append(got, key)
-					}
-				}
-				return true
-			})
-		}
-		slices.Sort(got)
-		if !slices.Equal(got, want) {
-			t.Errorf("templates of %s have %v, but are checked with %v", folder, got, want)
-		}
-	}
-}
 
 // tables renders the definitions of a file.
 func tables(syntax *ast.File) (string, error) {

@@ -9,7 +9,7 @@ import (
 // layers, lowest first. A package imports only lower layers, so packages of one
 // layer (siblings) never import each other. "x/" stands for every package under x.
 var layers = [][]string{
-	{"internal/expr"},
+	{"internal/expr", "internal/fill"},
 	{"schema", "internal/"},
 	{"reconcile"},
 	{"reconcile/observe", "reconcile/execute", "reconcile/host", "reconcile/source", "reconcile/window"},

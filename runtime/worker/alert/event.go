@@ -2,7 +2,6 @@ package alert
 
 import (
 	"encoding/json"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -37,23 +36,4 @@ func field(fields map[string]any, path string) (any, bool) {
 		return nil, false
 	}
 	return field(inner, rest)
-}
-
-// text is how a value of a field stands in a label.
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case bool:
-		return strconv.FormatBool(v)
-	}
-	content, err := json.Marshal(value)
-	if err != nil {
-		return err.Error()
-	}
-	return string(content)
 }

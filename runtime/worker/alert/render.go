@@ -3,25 +3,18 @@ package alert
 import (
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"text/template"
 	"time"
+
+	"rsm/internal/fill"
 )
 
 // maxText is how many bytes a template may write.
 const maxText = 8 << 10
 
-// functions are what templates have beside those of text/template.
-var functions = template.FuncMap{
-	"round":    round,
-	"bytes":    bytesText,
-	"duration": func(seconds any) string { return (time.Duration(numeric(seconds)*1000) * time.Millisecond).String() },
-	"upper":    strings.ToUpper,
-}
-
 func parseTemplate(source string) (*template.Template, error) {
-	return template.New("").Option("missingkey=zero").Funcs(functions).Parse(source)
+	return template.New("").Option("missingkey=zero").Funcs(fill.Functions()).Parse(source)
 }
 
 // facts are what a template knows.
@@ -42,7 +35,7 @@ func factsOf(a *Alert, status Status) facts {
 		f.Value = *a.Value
 	}
 	if len(a.Event) > 0 && json.Unmarshal(a.Event, &f.Event) == nil {
-		f.Host = text(f.Event["host"])
+		f.Host = fill.Text(f.Event["host"])
 	}
 	return f
 }
@@ -67,7 +60,7 @@ func (r *rule) item(a *Alert, status Status, known Item) Item {
 func render(t *template.Template, f facts) string {
 	var out limited
 	err := t.Execute(&out, f)
-	written := out.String()
+	written := strings.ReplaceAll(out.String(), "<no value>", "")
 	switch {
 	case errors.Is(err, errLong):
 		return written + " … (the rest is too long)"
@@ -88,34 +81,4 @@ func (l *limited) Write(p []byte) (int, error) {
 		return room, errLong
 	}
 	return l.Builder.Write(p)
-}
-
-func numeric(value any) float64 {
-	switch v := value.(type) {
-	case float64:
-		return v
-	case int:
-		return float64(v)
-	}
-	return 0
-}
-
-// round writes a number with so many digits after the point.
-func round(digits int, value any) string {
-	if _, ok := value.(float64); !ok {
-		return text(value)
-	}
-	return strconv.FormatFloat(numeric(value), 'f', max(0, min(digits, 20)), 64)
-}
-
-// bytesText writes a number of bytes as people read it: "1.5 GiB".
-func bytesText(value any) string {
-	n := numeric(value)
-	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
-		if n < 1024 {
-			return strconv.FormatFloat(n, 'f', min(1, len(unit)-1), 64) + " " + unit
-		}
-		n /= 1024
-	}
-	return strconv.FormatFloat(n, 'f', 1, 64) + " TiB"
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rsm/internal/expr"
+	"rsm/internal/fill"
 )
 
 // State is what a rule says of an event.
@@ -96,7 +97,7 @@ func (r *rule) fingerprint(e Event) string {
 		buffer = append(buffer, 0)
 		buffer = append(buffer, path...)
 		buffer = append(buffer, 1)
-		buffer = append(buffer, text(value)...)
+		buffer = append(buffer, fill.Text(value)...)
 	}
 	sum := sha256.Sum256(buffer)
 	return hex.EncodeToString(sum[:8])
@@ -110,7 +111,7 @@ func (r *rule) labels(e Event) map[string]string {
 	}
 	for _, path := range r.By {
 		value, _ := field(e.Fields, path)
-		labels[path] = text(value)
+		labels[path] = fill.Text(value)
 	}
 	return labels
 }
