@@ -29,6 +29,7 @@ type plot struct {
 	from, until time.Time
 	write       func(float64) string
 	top         float64 // the end of the scale, 0 for what fits
+	unit        float64 // of what scales are made, such as 1024 for bytes; 0 is 1000
 	lines       []line
 	// band fills the room between two lines.
 	band [2]int
@@ -42,7 +43,7 @@ func (f *fleet) charts(hosts []*host, nodes []*node) []Chart {
 		title string
 	}{{cpu, "CPU"}, {mem, "Memory"}, {disk, "Fullest disk"}} {
 		p := plot{title: c.title, from: f.from, until: f.until, write: percent, top: 100, band: [2]int{0, 1}}
-		half, high := line{name: "half of the hosts below", kind: "a"}, line{name: "95 % below", kind: "b"}
+		half, high := line{name: "median", kind: "a"}, line{name: "95th percentile", kind: "b"}
 		for i := range columns {
 			half.values[i], high.values[i] = f.over[c.m][i].quantile(0.5), f.over[c.m][i].quantile(0.95)
 		}
@@ -52,16 +53,16 @@ func (f *fleet) charts(hosts []*host, nodes []*node) []Chart {
 		}
 		charts = p.draw(charts)
 	}
-	load1 := plot{title: "Load", from: f.from, until: f.until, write: figure, band: [2]int{0, 1}, lines: []line{{name: "half of the hosts below", kind: "a"}, {name: "95 % below", kind: "b"}}}
+	load1 := plot{title: "Load", from: f.from, until: f.until, write: figure, band: [2]int{0, 1}, lines: []line{{name: "median", kind: "a"}, {name: "95th percentile", kind: "b"}}}
 	for i := range columns {
 		load1.lines[0].values[i], load1.lines[1].values[i] = f.over[load][i].quantile(0.5), f.over[load][i].quantile(0.95)
 	}
 	charts = load1.draw(charts)
 	rate := func(v float64) string { return bytesText(v) + "/s" }
-	network := plot{title: "Network, all hosts", from: f.from, until: f.until, write: rate, lines: []line{{name: "in", kind: "a"}, {name: "out", kind: "b"}}}
+	network := plot{title: "Network, all hosts", from: f.from, until: f.until, write: rate, unit: 1024, lines: []line{{name: "in", kind: "a"}, {name: "out", kind: "b"}}}
 	network.lines[0].values, network.lines[1].values = totalOf(hosts, netIn), totalOf(hosts, netOut)
 	charts = network.draw(charts)
-	commands := plot{title: "Redis commands a second, all servers", from: f.from, until: f.until, write: figure, lines: []line{{name: "commands", kind: "a"}}}
+	commands := plot{title: "Redis, all servers", from: f.from, until: f.until, write: figure, lines: []line{{name: "commands/s", kind: "a"}}}
 	commands.lines[0].values = total(nodes, ops)
 	return commands.draw(charts)
 }
@@ -124,9 +125,9 @@ func (p plot) draw(to []Chart) []Chart {
 		}
 	}
 	if p.top == 0 {
-		p.top = roundUp(highest)
+		p.top = roundUp(highest, p.unit)
 	}
-	c := Chart{Title: p.title, Now: p.write(last)}
+	c := Chart{Title: p.title, Now: p.lines[0].name + " now " + p.write(last)}
 	for _, l := range p.lines {
 		c.Lines = append(c.Lines, Legend{l.name, l.kind})
 	}
@@ -134,18 +135,23 @@ func (p plot) draw(to []Chart) []Chart {
 	return append(to, c)
 }
 
-// roundUp is the end of a scale with four equal parts that are easy to read.
-func roundUp(highest float64) float64 {
+// roundUp is the end of a scale with four equal parts that are easy to read. unit
+// is the step between two prefixes, 1000 or 1024.
+func roundUp(highest, unit float64) float64 {
 	if highest <= 0 {
 		return 1
 	}
-	unit := math.Pow(10, math.Floor(math.Log10(highest)))
+	prefix := 1.0
+	for unit > 0 && highest/prefix >= unit {
+		prefix *= unit
+	}
+	power := math.Pow(10, math.Floor(math.Log10(highest/prefix))) * prefix
 	for _, n := range []float64{1, 2, 4, 6, 8, 10} {
-		if n*unit >= highest {
-			return n * unit
+		if n*power >= highest {
+			return n * power
 		}
 	}
-	return 10 * unit
+	return 10 * power
 }
 
 func (p plot) x(column float64) float64 {
@@ -162,7 +168,7 @@ func (p plot) svg() string {
 	fmt.Fprintf(&out, `<svg viewBox="0 0 %.0f %.0f" role="img" aria-label="%s">`, chartWide, chartHigh, html.EscapeString(p.describe()))
 	for i := range 5 {
 		value := p.top * float64(i) / 4
-		fmt.Fprintf(&out, `<line class="grid" x1="%.0f" x2="%.0f" y1="%[3].1f" y2="%[3].1f"/>`, roomLeft, chartWide-roomRight, p.y(value))
+		fmt.Fprintf(&out, `<line class="grid" x1="%.0f" x2="%.0f" y1="%.1[3]f" y2="%.1[3]f"/>`, roomLeft, chartWide-roomRight, p.y(value))
 		if i%2 == 0 {
 			fmt.Fprintf(&out, `<text x="%.0f" y="%.1f" text-anchor="end">%s</text>`, roomLeft-6, p.y(value)+4, html.EscapeString(p.scale(value)))
 		}

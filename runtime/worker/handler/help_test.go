@@ -2,6 +2,7 @@ package handler
 
 import (
 	"math"
+	"mime"
 	"slices"
 )
 
@@ -12,3 +13,5 @@ func quantiles(values []float64) func(float64) float64 {
 		return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 	}
 }
+
+type mimeDecoder = mime.WordDecoder

@@ -98,7 +98,7 @@ func TestReportSaysWhatMatters(t *testing.T) {
 		write(t, filepath.Join(dir, "report.txt"), d.Text)
 	}
 	for _, want := range []string{
-		"3 urgent", "23 of 24", "web08: silent for 3h", "web12: fullest disk at 92 %", "web04: CPU above 9", "web05: 1 time without samples, the longest 1h 1m from 14 Mar 01:59:00 on",
+		"4 urgent, 5 to watch. 23 of 24 hosts report.", "23 of 24", "web08: silent for 3h", "web12: fullest disk at 92 %", "web04: CPU above 9", "web05: no samples for 1h 1m from 14 Mar 01:59:00 on",
 		"Redis redis-3: did not answer 20 of 1440 times", "queue mail: 1 task failed for good", "shop/redis-1", "disk-full: web12: / is at 91 %",
 	} {
 		if !strings.Contains(string(d.Text), want) {
@@ -109,7 +109,7 @@ func TestReportSaysWhatMatters(t *testing.T) {
 		t.Logf("%s", d.Text)
 	}
 	page := string(d.HTML)
-	if found := regexp.MustCompile(`(?i)(src|href)=|url\(|<script|@import|NaN|ZgotmplZ|no value`).FindString(page); found != "" {
+	if found := regexp.MustCompile(`(?i)(src|href)=|url\(|<script|@import|NaN|ZgotmplZ|no value|%!`).FindString(page); found != "" {
 		t.Errorf("the page is not whole in itself, or shows what is no value: %q", found)
 	}
 	if n := strings.Count(page, "<figure"); n != 6 {

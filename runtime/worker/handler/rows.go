@@ -143,7 +143,7 @@ func (s *Summary) hostRows(hosts []*host, until time.Time) {
 			Load: figure(h.series[load].quantile(0.95)), Net: "–", Spark: spark(&h.series[cpu]),
 		}
 		if in, out := &h.series[netIn], &h.series[netOut]; in.count > 0 {
-			row.Net = bytesText(in.mean()) + "/s in, " + bytesText(out.mean()) + "/s out"
+			row.Net = bytesText(in.mean()) + " / " + bytesText(out.mean())
 		}
 		for _, a := range h.attention(until) {
 			if level(a.State) < level(row.State) {

@@ -28,7 +28,8 @@ const page = 1000
 
 // Read implements Samples.
 func (s StreamSamples) Read(ctx context.Context, from, until time.Time, each func(at time.Time, event []byte) error) error {
-	next, last := strconv.FormatInt(from.UnixMilli(), 10), "("+strconv.FormatInt(until.UnixMilli(), 10)
+	// An end without a sequence number means the last of its millisecond, also with "(".
+	next, last := strconv.FormatInt(from.UnixMilli(), 10), strconv.FormatInt(until.UnixMilli()-1, 10)
 	for {
 		entries, err := s.Redis.XRangeN(ctx, bus.Stream, next, last, page).Result()
 		if err != nil {

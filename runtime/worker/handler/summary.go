@@ -226,12 +226,25 @@ func (h *host) attention(until time.Time) (list []Attention) {
 	}
 	if len(h.gaps) > 0 {
 		long := slices.MaxFunc(h.gaps, func(a, b gap) int { return cmp.Compare(a.long, b.long) })
-		list = append(list, Attention{h.name, fmt.Sprintf("%s without samples, the longest %s from %s on", count(len(h.gaps), "time"), durationText(long.long), long.from.UTC().Format("2 Jan 15:04:05")), Warn})
+		list = append(list, Attention{h.name, h.gapText(long), Warn})
 	}
 	if h.dropped > 0 {
 		list = append(list, Attention{h.name, fmt.Sprintf("its agent dropped %.0f samples while Redis was away", h.dropped), Warn})
 	}
 	return list
+}
+
+// gapText tells of the gaps, and when the longest was.
+func (h *host) gapText(longest gap) string {
+	when := fmt.Sprintf("%s from %s on", durationText(longest.long), longest.from.UTC().Format("2 Jan 15:04:05"))
+	switch n := len(h.gaps); {
+	case n == 1:
+		return "no samples for " + when
+	case n == maxGaps:
+		return fmt.Sprintf("no samples %d times or more, the longest time for %s", n, when)
+	default:
+		return fmt.Sprintf("no samples %d times, the longest time for %s", n, when)
+	}
 }
 
 // attention is what somebody should look at on a server.
@@ -282,15 +295,20 @@ func (s *Summary) judge(hosts []*host, until time.Time) {
 	for _, a := range s.Attention {
 		bad, warn = bad+btoi(a.State == Bad), warn+btoi(a.State == Warn)
 	}
+	silent := 0
+	for _, h := range hosts {
+		silent += btoi(h.silent(until) > 0)
+	}
+	report := fmt.Sprintf(" %d of %d hosts report.", len(hosts)-silent, len(hosts))
 	switch {
 	case len(hosts) == 0 && len(s.Attention) == 0:
 		s.State, s.Verdict = Warn, "No host has sent a sample."
 	case bad > 0 && warn > 0:
-		s.State, s.Verdict = Bad, fmt.Sprintf("%d urgent, %d to watch.", bad, warn)
+		s.State, s.Verdict = Bad, fmt.Sprintf("%d urgent, %d to watch.", bad, warn)+report
 	case bad > 0:
-		s.State, s.Verdict = Bad, fmt.Sprintf("%d urgent.", bad)
+		s.State, s.Verdict = Bad, fmt.Sprintf("%d urgent.", bad)+report
 	case warn > 0:
-		s.State, s.Verdict = Warn, fmt.Sprintf("Nothing urgent, %d to watch.", warn)
+		s.State, s.Verdict = Warn, fmt.Sprintf("Nothing urgent, %d to watch.", warn)+report
 	case len(hosts) == 1:
 		s.Verdict = "The host is fine."
 	default:
