@@ -87,27 +87,19 @@ func (p *place) hear(channel, text string) (mark string, number int, ok, lost bo
 
 // listen hears messages until ctx ends.
 func (b *bridge) listen(ctx context.Context) error {
-	var failed backoff
+	failed := trouble{log: b.log, what: "listen to messages"}
 	for ctx.Err() == nil {
-		began := time.Now()
-		err := b.subscribe(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		b.log.Warn("listen to messages", "error", err)
+		err := b.subscribe(ctx, failed.over)
 		b.meter.resubscribed.Inc()
 		b.meter.listening.Set(0)
-		if time.Since(began) > 2*silence {
-			failed.reset()
-		}
-		failed.wait(ctx)
+		failed.wait(ctx, err)
 	}
 	return nil
 }
 
 // subscribe listens on one connection until that ends. go-redis would connect again
 // by itself, but then nobody knows what was missed: whatever happens, it begins anew.
-func (b *bridge) subscribe(ctx context.Context) error {
+func (b *bridge) subscribe(ctx context.Context, begun func()) error {
 	sub := b.client.Subscribe(ctx, bus.Channel, bus.Marks)
 	defer sub.Close()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })()
@@ -120,6 +112,7 @@ func (b *bridge) subscribe(ctx context.Context) error {
 	if err := b.mark(ctx, ""); err != nil {
 		return err
 	}
+	begun()
 	b.meter.listening.Set(1)
 	defer b.ping(ctx, sub)()
 	for {
@@ -232,7 +225,7 @@ func (b *bridge) drop(list []message) {
 // carry adds messages to the stream until ctx ends, and publishes marks. What waits
 // then has a second.
 func (b *bridge) carry(ctx context.Context) error {
-	var failed backoff
+	failed := trouble{log: b.log, what: "bring messages into the stream"}
 	marks := time.NewTicker(around(markEvery / 2))
 	defer marks.Stop()
 	for ctx.Err() == nil {
@@ -247,13 +240,10 @@ func (b *bridge) carry(ctx context.Context) error {
 			continue
 		}
 		if err := b.bring(ctx, list); err != nil {
-			if ctx.Err() == nil {
-				b.log.Warn("bring messages into the stream", "error", err)
-				failed.wait(ctx)
-			}
+			failed.wait(ctx, err)
 			continue
 		}
-		failed.reset()
+		failed.over()
 		b.drop(list)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -40,20 +40,18 @@ func (d *Dispatcher) consume(ctx context.Context) error {
 	case <-d.ready:
 	}
 	c := &consumer{Dispatcher: d, count: most}
-	var failed backoff
+	failed := trouble{log: d.Log, what: "dispatch"}
 	for ctx.Err() == nil {
 		entries, err := c.read(ctx)
 		if err == nil && len(entries) > 0 {
 			err = c.handOn(ctx, entries)
 		}
-		switch {
-		case err == nil:
-			failed.reset()
-		case ctx.Err() == nil:
-			d.Log.Warn("dispatch", "error", err)
+		if err != nil {
 			d.meter.errors.Inc()
-			failed.wait(ctx)
+			failed.wait(ctx, err)
+			continue
 		}
+		failed.over()
 	}
 	return nil
 }

@@ -183,14 +183,3 @@ func pause(ctx context.Context, d time.Duration) {
 func around(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5)
 }
-
-// backoff is the growing pause of a loop that fails.
-type backoff time.Duration
-
-// wait pauses, each time for longer, up to a second.
-func (b *backoff) wait(ctx context.Context) {
-	*b = min(max(*b*2, backoff(20*time.Millisecond)), backoff(time.Second))
-	pause(ctx, around(time.Duration(*b)))
-}
-
-func (b *backoff) reset() { *b = 0 }

@@ -23,19 +23,16 @@ const (
 
 // watchTime does what comes of time until ctx ends.
 func (d *Dispatcher) watchTime(ctx context.Context) error {
-	var failed backoff
+	failed := trouble{log: d.Log, what: "look at what is due"}
 	known := ""
 	for ctx.Err() == nil {
 		more, err := d.passTime(ctx, &known)
-		switch {
-		case err == nil:
-			failed.reset()
-		case ctx.Err() == nil:
-			d.Log.Warn("look at what is due", "error", err)
+		if err != nil {
 			d.meter.errors.Inc()
-			failed.wait(ctx)
+			failed.wait(ctx, err)
+			continue
 		}
-		if more {
+		if failed.over(); more {
 			continue
 		}
 		timer := time.NewTimer(around(lookEvery))
