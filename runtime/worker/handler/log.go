@@ -38,7 +38,7 @@ func (r *run) log(l *schema.Log) (string, error) {
 
 // logLine is the payload with when and by which task it was written.
 func (r *run) logLine() ([]byte, error) {
-	line, err := toJSON(struct {
+	line, err := asJSON(struct {
 		Time    time.Time       `json:"time"`
 		Task    string          `json:"task"`
 		Payload json.RawMessage `json:"payload"`

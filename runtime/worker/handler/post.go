@@ -3,6 +3,7 @@ package handler
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -122,4 +123,13 @@ func (q request) show() string {
 	_ = q.header.Write(&out) // a Builder takes all
 	fmt.Fprintf(&out, "\n%s\n", q.body)
 	return strings.ReplaceAll(out.String(), "\r\n", "\n")
+}
+
+// asJSON writes a value as JSON on one line, with < and > as they are.
+func asJSON(value any) (string, error) {
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return strings.TrimSpace(out.String()), err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rsm/internal/fill"
 )
 
 // tiles are the figures at the top.
@@ -143,7 +145,7 @@ func (s *Summary) hostRows(hosts []*host, until time.Time) {
 			Load: figure(h.series[load].quantile(0.95)), Net: "–", Spark: spark(&h.series[cpu]),
 		}
 		if in, out := &h.series[netIn], &h.series[netOut]; in.count > 0 {
-			row.Net = bytesText(in.mean()) + " / " + bytesText(out.mean())
+			row.Net = fill.Bytes(in.mean()) + " / " + fill.Bytes(out.mean())
 		}
 		for _, a := range h.attention(until) {
 			if level(a.State) < level(row.State) {
@@ -156,7 +158,7 @@ func (s *Summary) hostRows(hosts []*host, until time.Time) {
 			row.Gaps = fmt.Sprint(n)
 		}
 		if quiet := h.silent(until); quiet > 0 {
-			row.Said = "silent for " + durationText(quiet)
+			row.Said = "silent for " + fill.Duration(quiet)
 		}
 		s.Hosts = append(s.Hosts, row)
 	}
@@ -170,13 +172,13 @@ func (s *Summary) nodeRows(nodes []*node, until time.Time) {
 	for _, n := range nodes {
 		row := NodeRow{
 			Name: n.name, Cluster: n.cluster, Role: n.role, State: Good, Said: "up",
-			Ops: figure(n.series[ops].mean()), Memory: bytesText(n.series[used].highest()), Clients: figure(n.series[clients].highest()), Lag: "–",
+			Ops: figure(n.series[ops].mean()), Memory: fill.Bytes(n.series[used].highest()), Clients: figure(n.series[clients].highest()), Lag: "–",
 		}
 		if n.sentinel {
 			row.Role = "sentinel"
 		}
 		if n.series[lag].count > 0 {
-			row.Lag = durationText(time.Duration(n.series[lag].quantile(0.95) * float64(time.Second)))
+			row.Lag = fill.Duration(time.Duration(n.series[lag].quantile(0.95) * float64(time.Second)))
 		}
 		for _, a := range n.attention(until) {
 			if level(a.State) < level(row.State) {

@@ -1,11 +1,13 @@
 package handler
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
+	"rsm/internal/fill"
 	"rsm/schema"
 )
 
@@ -54,7 +56,7 @@ func (r *run) slackRequest(s *schema.Slack) (q request, note string, err error) 
 	} else if s.Text == "" {
 		body["attachments"] = []part{{"color": "#5b6b7f", "blocks": r.eventBlocks()}}
 	}
-	content, err := toJSON(body)
+	content, err := asJSON(body)
 	if err != nil {
 		return q, "", permanent("write message: %w", err)
 	}
@@ -81,14 +83,14 @@ func (r *run) alertBlocks() []part {
 		if a.Status == "resolved" {
 			sign = ":white_check_mark:"
 		}
-		text := fmt.Sprintf("%s *%s*", sign, slackEscape.Replace(oneLine(orDefault(a.Rule, a.Summary).(string))))
+		text := fmt.Sprintf("%s *%s*", sign, slackEscape.Replace(oneLine(cmp.Or(a.Summary, a.Rule))))
 		if a.Description != "" {
 			text += "\n" + slackEscape.Replace(a.Description)
 		}
 		blocks = append(blocks, section(text))
 		about := []string{"rule " + a.Rule, a.Severity, "since " + a.Since.UTC().Format("2 Jan 15:04 UTC")}
 		if !a.Ended.IsZero() {
-			about = append(about, "lasted "+durationText(a.Ended.Sub(a.Since)))
+			about = append(about, "lasted "+fill.Duration(a.Ended.Sub(a.Since)))
 		}
 		blocks = append(blocks, part{"type": "context", "elements": []part{mrkdwn(slackEscape.Replace(strings.Join(about, " · ")))}})
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rsm/internal/fill"
 )
 
 // Facts are what happened in a time besides samples.
@@ -192,101 +194,7 @@ func period(from, until time.Time) string {
 	if from.Year() != until.Year() {
 		layout = "2 Jan 2006 15:04"
 	}
-	return fmt.Sprintf("%s to %s UTC (%s)", from.UTC().Format(layout), until.UTC().Format("2 Jan 2006 15:04"), durationText(until.Sub(from)))
-}
-
-func (s *Summary) attend(more ...Attention) { s.Attention = append(s.Attention, more...) }
-
-// silent is for how long a host has said nothing at the end, 0 when it is not
-// silent.
-func (h *host) silent(until time.Time) time.Duration {
-	if quiet := until.Sub(h.last); quiet > h.patience() {
-		return quiet
-	}
-	return 0
-}
-
-// attention is what somebody should look at on a host.
-func (h *host) attention(until time.Time) (list []Attention) {
-	if quiet := h.silent(until); quiet > 0 {
-		list = append(list, Attention{h.name, "silent for " + durationText(quiet) + ", last heard at " + h.last.UTC().Format("2 Jan 15:04:05"), Bad})
-	}
-	for _, c := range []struct {
-		m     metric
-		value float64
-		text  string
-	}{
-		{disk, h.series[disk].now, "fullest disk at %s"},
-		{cpu, h.series[cpu].quantile(0.95), "CPU above %s for 5 % of the time"},
-		{mem, h.series[mem].quantile(0.95), "memory above %s for 5 % of the time"},
-	} {
-		if at := state(c.value, limits[c.m]); h.series[c.m].count > 0 && at != Good {
-			list = append(list, Attention{h.name, strings.Replace(c.text, "%s", percent(c.value), 1), at})
-		}
-	}
-	if len(h.gaps) > 0 {
-		long := slices.MaxFunc(h.gaps, func(a, b gap) int { return cmp.Compare(a.long, b.long) })
-		list = append(list, Attention{h.name, h.gapText(long), Warn})
-	}
-	if h.dropped > 0 {
-		list = append(list, Attention{h.name, fmt.Sprintf("its agent dropped %.0f samples while Redis was away", h.dropped), Warn})
-	}
-	return list
-}
-
-// gapText tells of the gaps, and when the longest was.
-func (h *host) gapText(longest gap) string {
-	when := fmt.Sprintf("%s from %s on", durationText(longest.long), longest.from.UTC().Format("2 Jan 15:04:05"))
-	switch n := len(h.gaps); {
-	case n == 1:
-		return "no samples for " + when
-	case n == maxGaps:
-		return fmt.Sprintf("no samples %d times or more, the longest time for %s", n, when)
-	default:
-		return fmt.Sprintf("no samples %d times, the longest time for %s", n, when)
-	}
-}
-
-// attention is what somebody should look at on a server.
-func (n *node) attention(until time.Time) (list []Attention) {
-	name := n.kind() + " " + n.name
-	switch {
-	case !n.up:
-		list = append(list, Attention{name, join2("does not answer", n.trouble), Bad})
-	case n.down > 0:
-		list = append(list, Attention{name, fmt.Sprintf("did not answer %d of %d times", n.down, n.asked), Warn})
-	}
-	if slow := n.series[lag].quantile(0.95); slow >= slowReplica {
-		list = append(list, Attention{name, "replication was " + durationText(time.Duration(slow*float64(time.Second))) + " behind for 5 % of the time", Warn})
-	}
-	return list
-}
-
-func (n *node) kind() string {
-	if n.sentinel {
-		return "Sentinel"
-	}
-	return "Redis"
-}
-
-func (s *Summary) attendFacts(facts *Facts) {
-	if facts == nil {
-		return
-	}
-	for _, a := range facts.Alerts {
-		if a.Ended.IsZero() {
-			at := Warn
-			if a.Severity == "critical" {
-				at = Bad
-			}
-			s.attend(Attention{a.Rule, fmt.Sprintf("%s (fires since %s)", a.Summary, a.Fired.UTC().Format("2 Jan 15:04")), at})
-		}
-	}
-	for _, q := range facts.Queues {
-		if q.Dead > 0 {
-			s.attend(Attention{"queue " + q.Queue, count(int(q.Dead), "task") + " failed for good: rsm task dead", Warn})
-		}
-	}
+	return fmt.Sprintf("%s to %s UTC (%s)", from.UTC().Format(layout), until.UTC().Format("2 Jan 2006 15:04"), fill.Duration(until.Sub(from)))
 }
 
 // judge says all of it in one line.

@@ -3,17 +3,13 @@ package handler
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
-	"errors"
 	"fmt"
 	htmltemplate "html/template"
 	"io"
-	"math"
-	"reflect"
-	"strconv"
 	"strings"
 	"text/template"
-	"time"
+
+	"rsm/internal/fill"
 )
 
 // builtin are the templates of messages that declare none.
@@ -24,26 +20,9 @@ var builtin embed.FS
 // maxRendered is how many bytes a template may make.
 const maxRendered = 4 << 20
 
-// functions are what templates may call besides those of text/template. None of
-// them reads anything but its arguments.
-func functions() template.FuncMap {
-	return template.FuncMap{
-		"upper":         func(v any) string { return strings.ToUpper(text(v)) },
-		"lower":         func(v any) string { return strings.ToLower(text(v)) },
-		"join":          join,
-		"json":          toJSON,
-		"round":         round,
-		"humanBytes":    func(v any) string { return bytesText(number(v)) },
-		"humanDuration": humanDuration,
-		"default":       orDefault,
-		"date":          date,
-		"text":          text,
-	}
-}
-
 // renderText runs a text template; name is what errors call it.
 func renderText(name, source string, data any) (string, error) {
-	t, err := template.New(name).Funcs(functions()).Parse(source)
+	t, err := template.New(name).Funcs(fill.Functions()).Parse(source)
 	if err != nil {
 		return "", templateError(err)
 	}
@@ -52,7 +31,7 @@ func renderText(name, source string, data any) (string, error) {
 
 // renderHTML runs an HTML template: values are escaped for where they stand.
 func renderHTML(name, source string, data any) (string, error) {
-	t, err := htmltemplate.New(name).Funcs(functions()).Parse(source)
+	t, err := htmltemplate.New(name).Funcs(fill.Functions()).Parse(source)
 	if err != nil {
 		return "", templateError(err)
 	}
@@ -78,173 +57,7 @@ type limited struct{ bytes.Buffer }
 // Write fails once more than maxRendered bytes were written.
 func (l *limited) Write(p []byte) (int, error) {
 	if l.Len()+len(p) > maxRendered {
-		return 0, fmt.Errorf("it makes more than %s", bytesText(maxRendered))
+		return 0, fmt.Errorf("it makes more than %s", fill.Bytes(maxRendered))
 	}
 	return l.Buffer.Write(p)
-}
-
-// text is a value as a person writes it.
-func text(value any) string {
-	switch v := value.(type) {
-	case nil:
-		return ""
-	case string:
-		return v
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case *float64:
-		if v == nil {
-			return ""
-		}
-		return text(*v)
-	case fmt.Stringer:
-		return v.String()
-	case map[string]any, []any:
-		out, _ := toJSON(v)
-		return out
-	}
-	return fmt.Sprint(value)
-}
-
-// toJSON writes a value as JSON, on one line.
-func toJSON(value any) (string, error) {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(value); err != nil {
-		return "", err
-	}
-	return strings.TrimSpace(out.String()), nil
-}
-
-// join puts a separator between the elements of a list.
-func join(separator string, list any) (string, error) {
-	if list == nil {
-		return "", nil
-	}
-	v := reflect.ValueOf(list)
-	if v.Kind() != reflect.Slice && v.Kind() != reflect.Array {
-		return "", fmt.Errorf("join wants a list, not %T", list)
-	}
-	parts := make([]string, v.Len())
-	for i := range parts {
-		parts[i] = text(v.Index(i).Interface())
-	}
-	return strings.Join(parts, separator), nil
-}
-
-// round keeps so many digits behind the point. What is no number stays.
-func round(digits int, value any) string {
-	n := number(value)
-	if math.IsNaN(n) {
-		return text(value)
-	}
-	return strconv.FormatFloat(n, 'f', max(digits, 0), 64)
-}
-
-// number reads a value, NaN for what is none.
-func number(value any) float64 {
-	v := reflect.ValueOf(value)
-	if v.Kind() == reflect.Pointer && !v.IsNil() {
-		v = v.Elem()
-	}
-	switch {
-	case !v.IsValid():
-	case v.CanInt():
-		return float64(v.Int())
-	case v.CanUint():
-		return float64(v.Uint())
-	case v.CanFloat():
-		return v.Float()
-	case v.Kind() == reflect.String:
-		if n, err := strconv.ParseFloat(strings.TrimSpace(v.String()), 64); err == nil {
-			return n
-		}
-	}
-	return math.NaN()
-}
-
-// bytesText writes a number of bytes: 1536 is "1.5 KiB".
-func bytesText(n float64) string {
-	if math.IsNaN(n) {
-		return "-"
-	}
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	i := 0
-	for math.Abs(n) >= 1023.95 && i < len(units)-1 {
-		n /= 1024
-		i++
-	}
-	if i == 0 {
-		return fmt.Sprintf("%.0f B", n)
-	}
-	return fmt.Sprintf("%.1f %s", n, units[i])
-}
-
-// humanDuration writes a time.Duration, or a number of seconds.
-func humanDuration(value any) string {
-	if d, ok := value.(time.Duration); ok {
-		return durationText(d)
-	}
-	n := number(value)
-	if math.IsNaN(n) || math.Abs(n) > math.MaxInt64/1e9 {
-		return "-"
-	}
-	return durationText(time.Duration(n * float64(time.Second)))
-}
-
-// durationText writes at most two units: "3d 4h", "5m 10s", "1.5s".
-func durationText(d time.Duration) string {
-	if d < 0 {
-		return "-" + durationText(-d)
-	}
-	day := 24 * time.Hour
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	d = d.Round(time.Second)
-	for _, unit := range []struct {
-		big, small         time.Duration
-		bigName, smallName string
-	}{{day, time.Hour, "d", "h"}, {time.Hour, time.Minute, "h", "m"}, {time.Minute, time.Second, "m", "s"}} {
-		if d < unit.big {
-			continue
-		}
-		out := fmt.Sprintf("%d%s", d/unit.big, unit.bigName)
-		if rest := d % unit.big / unit.small; rest > 0 {
-			out += fmt.Sprintf(" %d%s", rest, unit.smallName)
-		}
-		return out
-	}
-	return fmt.Sprintf("%ds", d/time.Second)
-}
-
-// orDefault is value, or fallback when that is empty.
-func orDefault(fallback, value any) any {
-	if value == nil || text(value) == "" {
-		return fallback
-	}
-	return value
-}
-
-// date writes a time.Time, RFC 3339 or milliseconds since 1970 by a layout of Go,
-// in UTC.
-func date(layout string, value any) (string, error) {
-	switch v := value.(type) {
-	case time.Time:
-		return v.UTC().Format(layout), nil
-	case string:
-		t, err := time.Parse(time.RFC3339Nano, v)
-		if err != nil {
-			return "", fmt.Errorf("date: %q is no time: RFC 3339 is wanted", v)
-		}
-		return t.UTC().Format(layout), nil
-	}
-	if n := number(value); !math.IsNaN(n) {
-		return time.UnixMilli(int64(n)).UTC().Format(layout), nil
-	}
-	return "", errors.New("date: no time is given")
 }
