@@ -10,6 +10,8 @@ import (
 const (
 	// sendLimit bounds one batch, batchSize is how many events that is.
 	sendLimit, batchSize = 2 * time.Second, 200
+	// restAfter is how long nothing was sent before the agent rests.
+	restAfter = 5 * time.Millisecond
 	// presenceEvery is how often the agent says that it is alive.
 	presenceEvery = 5 * time.Second
 	// A batch that failed is sent again after retryFirst, then twice as long, up to
@@ -23,25 +25,31 @@ func (a *Agent) deliver(ctx context.Context, client *bus.Client, ended <-chan st
 	c := courier{agent: a, client: client}
 	announce := time.NewTicker(presenceEvery)
 	defer announce.Stop()
+	idle := time.NewTimer(restAfter)
+	defer idle.Stop()
 	c.announce(ctx)
 	for ctx.Err() == nil {
 		var retry <-chan time.Time
 		if c.pause > 0 {
-			retry = time.After(c.pause)
+			retry = time.After(time.Until(c.retryAt))
 		}
 		select {
 		case <-ctx.Done():
-			continue
 		case <-announce.C:
 			c.announce(ctx)
-			continue
 		case <-retry:
-		case <-wakeUnless(c.pause > 0, a.out.wake):
+			c.send(ctx)
+		case <-a.out.wake:
+			if c.pause == 0 {
+				c.send(ctx)
+			}
+		case <-idle.C:
+			if a.Rest != nil {
+				a.Rest()
+			}
+			continue
 		}
-		c.send(ctx)
-		if a.Rest != nil {
-			a.Rest()
-		}
+		idle.Reset(restAfter)
 	}
 	<-ended
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendLimit)
@@ -52,19 +60,14 @@ func (a *Agent) deliver(ctx context.Context, client *bus.Client, ended <-chan st
 	}
 }
 
-// wakeUnless is the channel, or one on which nothing comes.
-func wakeUnless(not bool, wake <-chan struct{}) <-chan struct{} {
-	if not {
-		return nil
-	}
-	return wake
-}
-
 // courier brings events to Redis.
 type courier struct {
 	agent  *Agent
 	client *bus.Client
-	pause  time.Duration // before the next attempt; 0 when the last one succeeded
+	// pause is how long to wait after the attempt that failed, 0 when the last one
+	// succeeded.
+	pause   time.Duration
+	retryAt time.Time
 }
 
 // send empties the outbox, in batches, or ends with the first that fails.
@@ -82,6 +85,7 @@ func (c *courier) send(ctx context.Context) {
 				c.agent.Log.Warn("samples wait in the outbox", "error", err)
 			}
 			c.pause = max(retryFirst, min(2*c.pause, retryMax))
+			c.retryAt = time.Now().Add(c.pause)
 			return
 		}
 		if c.pause > 0 {

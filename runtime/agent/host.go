@@ -19,11 +19,10 @@ func host(now func() time.Time) []collector {
 	list := []collector{
 		{name: "cpu", read: cpuTimes()},
 		{name: "memory", read: memory},
-		{name: "swap", read: swap},
 		{name: "load", read: loads},
 		{name: "disk_io", read: diskIO(now)},
 		{name: "net", read: network(now)},
-		{name: "redis", read: processes(now)},
+		{name: "redis", every: processEvery, read: processes(now)},
 		{name: "uptime", every: time.Minute, read: uptime(now)},
 	}
 	return list
@@ -67,19 +66,11 @@ func memory() (put, error) {
 		return nil, err
 	}
 	usage := percent(float64(m.Total)-float64(m.Available), float64(m.Total))
+	used := m.SwapTotal - min(m.SwapFree, m.SwapTotal)
 	return func(s *Sample) {
 		s.Mem = &usage
+		s.Swap = &Swap{Total: m.SwapTotal, Used: used, Usage: percent(float64(used), float64(max(m.SwapTotal, 1)))}
 		s.Memory = &Memory{Total: m.Total, Available: m.Available, Free: m.Free, Cached: m.Cached, Buffers: m.Buffers}
-	}, nil
-}
-
-func swap() (put, error) {
-	m, err := mem.SwapMemory()
-	if err != nil {
-		return nil, err
-	}
-	return func(s *Sample) {
-		s.Swap = &Swap{Total: m.Total, Used: m.Used, Usage: percent(float64(m.Used), float64(max(m.Total, 1)))}
 	}, nil
 }
 
@@ -185,7 +176,8 @@ func network(now func() time.Time) func() (put, error) {
 	return read
 }
 
-// realInterface leaves out the host's own loop and the ends of containers' cables.
+// realInterface leaves out the host's own loop, the ends of containers' cables,
+// and queues that look like interfaces.
 func realInterface(name string) bool {
-	return name != "lo" && !strings.HasPrefix(name, "veth") && !strings.HasPrefix(name, "cali")
+	return name != "lo" && !strings.HasPrefix(name, "veth") && !strings.HasPrefix(name, "cali") && !strings.HasPrefix(name, "ifb")
 }

@@ -11,9 +11,14 @@ import (
 	"github.com/shirou/gopsutil/v3/process"
 )
 
-// scanEvery is how often all processes are looked through for those of Redis:
-// that is one file for each of them. Those that are known are read more often.
-const scanEvery = 10 * time.Second
+const (
+	// processEvery is how often the processes of Redis are read: that is five files
+	// for each of them.
+	processEvery = 5 * time.Second
+	// scanEvery is how often all processes are looked through for those of Redis:
+	// one file for each.
+	scanEvery = 10 * time.Second
+)
 
 // processes reads the redis-servers and Sentinels of this host.
 func processes(now func() time.Time) func() (put, error) {
