@@ -30,8 +30,8 @@ func operationsFlags() []cli.Flag {
 // operations is a cluster's Redis, as far as tasks, alerts and silences go.
 type operations struct {
 	*bus.Client
-	// Operations are those that are published there.
-	schema.Operations
+	// published are the queues, handlers and rules that it holds.
+	published schema.Operations
 }
 
 // withOperations runs do with the Redis that the flags of operationsFlags name.
@@ -48,7 +48,7 @@ func withOperations(c *cli.Context, con *console, do func(context.Context, *oper
 	o := &operations{Client: client}
 	ctx, cancel := context.WithTimeout(c.Context, 10*time.Second)
 	defer cancel()
-	if o.Operations, _, err = bus.LoadOperations(ctx, client); err != nil {
+	if o.published, _, err = bus.LoadOperations(ctx, client); err != nil {
 		return err
 	}
 	return do(c.Context, o)
@@ -133,15 +133,15 @@ func specOfOperations(c *cli.Context, con *console) (*schema.Spec, error) {
 // queueNamed are the settings of a queue; one that nobody has published is an error
 // unless it is the one that always exists.
 func (o *operations) queueNamed(name string) (schema.Queue, error) {
-	i := slices.IndexFunc(o.Queues, func(q schema.Queue) bool { return q.Name == name })
+	i := slices.IndexFunc(o.published.Queues, func(q schema.Queue) bool { return q.Name == name })
 	if i >= 0 {
-		return o.Queues[i], nil
+		return o.published.Queues[i], nil
 	}
 	if name == "default" {
 		return schema.Queue{Name: name}, nil
 	}
 	var names []string
-	for _, q := range o.Queues {
+	for _, q := range o.published.Queues {
 		names = append(names, q.Name)
 	}
 	if len(names) == 0 {

@@ -61,7 +61,7 @@ type queueJSON struct {
 }
 
 func showQueues(ctx context.Context, w io.Writer, o *operations, asJSON bool) error {
-	settings := o.Queues
+	settings := o.published.Queues
 	if len(settings) == 0 {
 		only, _ := o.queueNamed("default")
 		settings = append(settings, only)
