@@ -25,6 +25,8 @@ type Dispatcher struct {
 	Version, Digest string
 	// Log is where it tells what happens; nil means nowhere.
 	Log *slog.Logger
+	// Ready is called once, when the dispatcher runs; nil means nobody wants to know.
+	Ready func()
 	// Redis are options of its client; Name is set by Run.
 	Redis bus.Options
 
@@ -68,6 +70,9 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	b := newBridge(client, d.meter, d.Log)
 	for _, run := range []func(context.Context) error{watch.Run, b.listen, b.carry, d.consume, d.watchTime, d.upkeep, d.announce} {
 		loops.Go(func() { _ = run(ctx) })
+	}
+	if d.Ready != nil {
+		d.Ready()
 	}
 	loops.Wait()
 	return d.leave()
