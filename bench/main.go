@@ -20,8 +20,10 @@ import (
 	"strings"
 	"syscall"
 
+	"rsm/bench/agent"
 	"rsm/bench/gitops"
 	"rsm/bench/proxy"
+	"rsm/bench/queue"
 )
 
 // proxyCommand as the first argument measures the proxy instead; package proxy
@@ -30,6 +32,12 @@ const proxyCommand = "proxy"
 
 // gitopsCommand measures the service: see package gitops.
 const gitopsCommand = "gitops"
+
+// queueCommand measures workers and tasks: see package queue.
+const queueCommand = "queue"
+
+// agentCommand measures an agent: see package agent.
+const agentCommand = "agent"
 
 // options are the flags.
 type options struct {
@@ -49,6 +57,15 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == gitopsCommand {
 		exit(gitops.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == queueCommand {
+		exit(queue.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) == 3 && os.Args[1] == queue.Worker {
+		exit(queue.Sleep(ctx, os.Args[2]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == agentCommand {
+		exit(agent.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
 	}
 	var o options
 	flag.StringVar(&o.rsm, "rsm", "bin/rsm", "the rsm `binary`")
