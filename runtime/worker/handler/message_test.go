@@ -15,7 +15,7 @@ func TestTemplateErrors(t *testing.T) {
 	t.Parallel()
 	data := map[string]any{"map": map[string]any{}}
 	for source, want := range map[string]string{
-		"a\nb {{ .map.k.x.y }}":        "test:2:",
+		"a\nb {{ index .map 1 }}":      "test:2:",
 		"{{ join 1 2 }}":               "expected string",
 		`{{ printf "%5000000d" 1 }}`:   "more than 4.0 MiB",
 		"{{ if }}":                     "test:1: missing value for if",
