@@ -82,8 +82,9 @@ func (l *look) sift(env Env) {
 		if a.Status != Firing {
 			continue
 		}
-		silenced := l.silenced(a, silences)
-		muted := silenced || inhibited(l.rule, sets, a) || a.Identity != l.rule.identity
+		muted := inhibited(l.rule, sets, a) || a.Identity != l.rule.identity
+		silenced := l.silenced(a, silences, muted || closed)
+		muted = muted || silenced
 		was := slices.Contains(l.before.Silenced, fingerprint)
 		if silenced || was && (muted || closed) {
 			l.next.Silenced = append(l.next.Silenced, fingerprint)
@@ -106,9 +107,10 @@ func (l *look) sift(env Env) {
 	l.forgetNotices(env.Silences)
 }
 
-// silenced reports whether a silence mutes an alert, and whether the end of it is to
-// be announced. The announcement waits for the last of several.
-func (l *look) silenced(a *Alert, silences []prepared) bool {
+// silenced reports whether a silence mutes an alert, and finds what the end of it is
+// to be announced for: not for what is quiet anyhow, and of several silences the
+// last is meant.
+func (l *look) silenced(a *Alert, silences []prepared, quiet bool) bool {
 	var last *prepared
 	for i := range silences {
 		if silences[i].matches(a) && (last == nil || silences[i].Ends.After(last.Ends)) {
@@ -120,7 +122,7 @@ func (l *look) silenced(a *Alert, silences []prepared) bool {
 	}
 	l.wakeAt(last.Ends)
 	announce := last.Ends.Add(-last.lead())
-	if slices.Contains(l.before.Noticed, last.notice()) {
+	if quiet || slices.Contains(l.before.Noticed, last.notice()) {
 		return true
 	}
 	if l.now.Before(announce) {

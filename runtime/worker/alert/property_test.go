@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	cases = flag.Int("cases", 80, "how many random histories")
+	cases = flag.Int("cases", 50, "how many random histories")
 	seed  = flag.Uint64("seed", 0, "play the one history that failed")
 )
 
@@ -22,7 +22,8 @@ var (
 // of every one:
 //
 //   - nobody hears of an alert that is pending, or of one that is silenced, but of
-//     its end and of the end of the silence;
+//     its end and of the end of the silence, or of one that a mute window or another
+//     alert keeps quiet, but of its end;
 //   - whoever heard that an alert fires hears exactly once that it has ended, and
 //     nobody hears that who did not;
 //   - the same is not told twice within the time of repeat;
@@ -191,12 +192,32 @@ func (h *history) item(d delivery, item alert.Item, silences []alert.Silence) {
 	if stored == nil || stored.Status != alert.Firing {
 		h.fail("%s is told to fire, and is %+v", item.Summary, stored)
 	}
-	if d.Reason == alert.Expiring || stored == nil {
+	if stored == nil {
+		return
+	}
+	h.muted(d, item)
+	if d.Reason == alert.Expiring {
 		return
 	}
 	for _, s := range silences {
 		if !d.at.Before(s.Starts) && d.at.Before(s.Ends) && matches(s, stored) {
 			h.fail("%s is told while %s mutes it", item.Summary, s.ID)
+		}
+	}
+}
+
+// muted holds that nothing is told within a window of the rule, nor while another
+// rule keeps it quiet.
+func (h *history) muted(d delivery, item alert.Item) {
+	rule := h.declared[item.Rule]
+	if minute := d.at.Minute(); len(rule.Mute) > 0 && minute >= 20 && minute < 50 {
+		h.fail("%s is told within a mute window", item.Summary)
+	}
+	for _, by := range rule.InhibitedBy {
+		for _, a := range all[alert.Alert](h.world, "alert/") {
+			if a.Rule == by.Rule && a.Status == alert.Firing && a.Labels["host"] == item.Labels["host"] {
+				h.fail("%s is told while %s fires", item.Summary, a.Rule)
+			}
 		}
 	}
 }
