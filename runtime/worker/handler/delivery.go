@@ -26,6 +26,8 @@ type Delivery struct {
 	Response string        `json:"response,omitempty"`
 	Error    string        `json:"error,omitempty"`
 	Duration time.Duration `json:"duration"`
+	// Alerts are what it was about, the first 50.
+	Alerts []AlertFact `json:"alerts,omitempty"`
 }
 
 // AppendDelivery adds d to Deliveries, which keeps the latest keep of them, about.

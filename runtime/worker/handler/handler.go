@@ -89,7 +89,7 @@ func Run(ctx context.Context, h schema.Handler, task Task, env Env) (Outcome, er
 	response, err := r.do(ctx)
 	d := Delivery{
 		Time: started.UTC(), Handler: h.Name, Kind: kind(h), Task: task.ID, Attempt: task.Attempt,
-		OK: err == nil, Response: brief(r.secrets.redact(response)), Duration: r.Now().Sub(started),
+		OK: err == nil, Response: brief(r.secrets.redact(response)), Duration: r.Now().Sub(started), Alerts: r.message.facts(),
 	}
 	if err == nil {
 		return Outcome{d}, nil

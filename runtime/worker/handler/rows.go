@@ -40,7 +40,7 @@ func (s *Summary) tiles(f *fleet, hosts []*host, nodes []*node) {
 		s.Tiles = append(s.Tiles, tile)
 	}
 	if facts := s.Facts; facts != nil {
-		tile := Tile{"Alerts fired", fmt.Sprint(facts.Fired), fmt.Sprintf("%d resolved, %d still firing", facts.Resolved, facts.Firing), Good}
+		tile := Tile{"Alerts fired", fmt.Sprint(facts.Fired), fmt.Sprintf("%d ended, %d still firing", facts.Resolved, facts.Firing), Good}
 		if facts.Firing > 0 {
 			tile.State = Warn
 		}

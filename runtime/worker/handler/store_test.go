@@ -149,3 +149,28 @@ func TestDeliveries(t *testing.T) {
 		t.Errorf("%d are kept", n)
 	}
 }
+
+// What handlers were told, and what queues have counted, is in the report.
+func TestFacts(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	t.Cleanup(func() { _ = rdb.Close() })
+	resolved := strings.ReplaceAll(strings.Replace(firing, `"fired":`, `"ended":"2026-03-14T12:30:00Z","fired":`, 1), `"status":"firing"`, `"status":"resolved"`)
+	other := strings.Replace(firing, `"fingerprint":"f1"`, `"fingerprint":"f2"`, 1)
+	for i, payload := range []string{firing, firing, resolved, other} {
+		out, err := Run(t.Context(), schema.Handler{Name: "audit", Log: &schema.Log{}}, Task{ID: fmt.Sprint(i), Payload: []byte(payload)}, Env{})
+		if err == nil {
+			err = AppendDelivery(t.Context(), rdb, 100, out.Delivery)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	now := time.Now().UTC()
+	server.Do("HSET", "rsm:operations", "digest", "d", "queue/mail", `{"Name":"mail"}`)
+	f, err := StreamFacts(rdb)(t.Context(), now.Add(-time.Hour), now.Add(time.Hour))
+	if err != nil || len(f.Alerts) != 2 || f.Firing != 1 || f.Resolved != 1 || f.Alerts[0].Fingerprint != "f1" || f.Alerts[0].Ended.IsZero() || len(f.Queues) != 1 {
+		t.Errorf("%+v, %v", f, err)
+	}
+}

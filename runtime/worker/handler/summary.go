@@ -25,8 +25,12 @@ type Facts struct {
 
 // AlertFact is one alert of a report. Ended is zero while it goes on.
 type AlertFact struct {
-	Rule, Severity, Summary string
-	Fired, Ended            time.Time
+	Fingerprint string    `json:"fingerprint"`
+	Rule        string    `json:"rule"`
+	Severity    string    `json:"severity"`
+	Summary     string    `json:"summary"`
+	Fired       time.Time `json:"fired"`
+	Ended       time.Time `json:"ended,omitzero"`
 }
 
 // QueueFact is what a queue did with tasks: Failed counts runs, the others tasks.
