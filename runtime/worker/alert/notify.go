@@ -85,7 +85,7 @@ func (l *look) sift(env Env) {
 		muted := inhibited(l.rule, sets, a) || a.Identity != l.rule.identity
 		silenced := l.silenced(a, silences, muted || closed)
 		muted = muted || silenced
-		was := slices.Contains(l.before.Silenced, fingerprint)
+		was := has(l.before.Silenced, fingerprint)
 		if silenced || was && (muted || closed) {
 			l.next.Silenced = append(l.next.Silenced, fingerprint)
 		}

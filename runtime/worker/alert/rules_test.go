@@ -266,3 +266,23 @@ func BenchmarkVerdicts(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkNotify looks at a group of 10,000 alerts of which nothing is new.
+func BenchmarkNotify(b *testing.B) {
+	rules := compile(b, `rule cpu expr="cpu > 90" receivers=mail,chat repeat=1h`)
+	var alerts []alert.Alert
+	for i := range 10_000 {
+		e := alert.Event{ID: fmt.Sprint(i), Type: "monitoring", TS: epoch, Fields: map[string]any{"host": fmt.Sprint("h", i), "cpu": 95.0}}
+		a, _ := rules.Advance(nil, rules.Verdicts(e)[0], e, epoch)
+		alerts = append(alerts, *a)
+	}
+	out := rules.Notify(alert.Group{Key: alerts[0].Group}, alerts, alert.Env{Now: epoch})
+	if len(out.Notifications) != 2 || len(out.Notifications[0].Alerts) != len(alerts) {
+		b.Fatal("they are not told")
+	}
+	for b.Loop() {
+		if again := rules.Notify(*out.Group, alerts, alert.Env{Now: epoch.Add(time.Minute)}); len(again.Notifications) > 0 {
+			b.Fatal("they are told again")
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (l *look) tell(receiver string) {
 func (l *look) telling(receiver string) telling {
 	t := telling{told: l.before.Receivers[receiver], hears: l.hears(receiver), escalation: !slices.Contains(l.rule.Receivers, receiver)}
 	for _, a := range t.hears {
-		if !slices.Contains(t.told.Firing, a.Fingerprint) {
+		if !has(t.told.Firing, a.Fingerprint) {
 			t.fresh = append(t.fresh, a)
 		}
 		t.unsilenced = t.unsilenced || l.unsilenced[a.Fingerprint]
@@ -159,9 +159,16 @@ func stateOf(n Notification, count int) string {
 	return digest(state...)
 }
 
-// without is a list without some of its elements; the list stays as it is.
+// without is a list without some of its elements, which are sorted; the list stays
+// as it is.
 func without(list, gone []string) []string {
-	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return slices.Contains(gone, s) })
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return has(gone, s) })
+}
+
+// has looks for an element of a sorted list.
+func has(list []string, element string) bool {
+	_, found := slices.BinarySearch(list, element)
+	return found
 }
 
 func later(a, b time.Time) time.Time {

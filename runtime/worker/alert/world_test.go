@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,17 +43,27 @@ func newWorld(t testing.TB) *world {
 	return &world{t: t, declared: map[string]schema.Rule{}, rates: map[string]int{}, now: epoch, states: map[string]string{}, wakes: map[string]time.Time{}}
 }
 
+// compiled are the rules of all worlds: they do not change, and compiling takes
+// longer than all the rest.
+var compiled sync.Map
+
 // declare replaces the rules, and looks at every alert.
 func (w *world) declare() {
 	var list []schema.Rule
 	for _, name := range slices.Sorted(maps.Keys(w.declared)) {
 		list = append(list, w.declared[name])
 	}
-	rules, err := alert.Compile(list)
-	if err != nil {
-		w.t.Fatal(err)
+	key := fmt.Sprintf("%+v", list)
+	if known, ok := compiled.Load(key); ok {
+		w.rules = known.(*alert.Rules)
+	} else {
+		rules, err := alert.Compile(list)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.rules = rules
+		compiled.Store(key, rules)
 	}
-	w.rules = rules
 	for _, key := range w.keys("alert/") {
 		w.due(key)
 	}
