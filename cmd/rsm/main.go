@@ -99,7 +99,7 @@ func newApp(con *console) *cli.App {
 			initCommand(con), validateCommand(con), planCommand(con), applyCommand(con), reconcileCommand(con), serveCommand(con), diffCommand(con),
 			statusCommand(con), failoverCommand(con), destroyCommand(con), proxyCommand(con),
 			alertCommand(con), historyCommand(con), showCommand(con), rollbackCommand(con), retryCommand(con), suspendCommand(con), resumeCommand(con), eventsCommand(con), serviceCommand(con), hookCommand(con),
-			agentCommand(con), dispatcherCommand(con), workerCommand(con), taskCommand(con), handlerCommand(con), alertsCommand(con), silenceCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
+			agentCommand(con), dispatcherCommand(con), workerCommand(con), taskCommand(con), handlerCommand(con), reportCommand(con), alertsCommand(con), silenceCommand(con), versionCommand(con), completionCommand(con), evaluateCommand(con),
 		},
 	}
 	for _, command := range app.Commands {

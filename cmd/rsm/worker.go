@@ -109,7 +109,7 @@ func runWorker(ctx context.Context, con *console, role schema.WorkerRole, digest
 	}
 	defer client.Close()
 	env := handler.Env{Spool: spool, Log: log, Cluster: role.Access.Cluster, Worker: role.Worker.Name,
-		Samples: handler.StreamSamples{Redis: client}}
+		Samples: handler.StreamSamples{Redis: client}, Facts: handler.StreamFacts(client.Client)}
 	deliveries := &worker.Deliveries{Client: client, Env: env}
 	w := worker.Worker{
 		Client: client, Worker: role.Worker, Command: worker.Commands(env), Handlers: deliveries.Find, Changed: deliveries.Set,
