@@ -5,7 +5,8 @@
 #   setup.sh           what running rsm needs
 #   setup.sh race      and what the tests need: a C compiler for Go's race
 #                      detector, the client programs that talk to the proxy, and
-#                      git, gpg and an sshd, which the tests start themselves
+#                      git, gpg, an sshd and a mail server (exim4), which the
+#                      tests start themselves
 #   setup.sh ansible   and ansible-core and redis-cli, for the benchmark
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -87,6 +88,7 @@ install_packages() {
 		case $name in
 		redis-*) unit=$name ;;
 		openssh-server) unit=ssh ;;
+		exim4-*) unit=exim4 ;;
 		*) continue ;;
 		esac
 		[ -e "/etc/init.d/$unit" ] || [ -e "/lib/systemd/system/$unit.service" ] || fresh+=("$unit")
@@ -135,6 +137,11 @@ if [ "$extra" = race ]; then
 	has gpg && has gpg-agent || missing+=(gnupg)
 	has sshd || [ -x /usr/sbin/sshd ] || missing+=(openssh-server)
 	has ssh-keygen || missing+=(openssh-client)
+	if [ ! -x /usr/sbin/exim4 ]; then
+		# Debian has one mail server at a time: it would throw out another.
+		[ ! -x /usr/sbin/sendmail ] || fail "the tests need exim4, but another mail server is installed ($(readlink -f /usr/sbin/sendmail)); exim4-daemon-light would replace it: install it by hand if that is fine"
+		missing+=(exim4-daemon-light)
+	fi
 fi
 if [ "$extra" = ansible ]; then
 	has ansible-playbook || missing+=(ansible-core)
