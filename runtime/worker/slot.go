@@ -58,7 +58,7 @@ func (r *run) work(tasks context.Context, j *job) (o outcome, tell bool) {
 	}
 	if limit := r.limit(j); limit > 0 {
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+		ctx, stop = context.WithTimeoutCause(ctx, limit, overtime(limit))
 		defer stop()
 	}
 	began := r.Now()
@@ -79,6 +79,11 @@ func (r *run) work(tasks context.Context, j *job) (o outcome, tell bool) {
 	r.Log.Info("a task failed", "queue", j.line.name, "task", j.lease.ID, "type", j.lease.Type, "verdict", failure.Verdict, "error", failure.Why)
 	return outcome{job: j, failure: &failure}, true
 }
+
+// overtime is why the context of a task ends that took too long.
+type overtime time.Duration
+
+func (o overtime) Error() string { return "it took longer than " + time.Duration(o).String() }
 
 // limit is how long a job may take, 0 for any time.
 func (r *run) limit(j *job) time.Duration {

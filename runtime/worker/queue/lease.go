@@ -57,29 +57,35 @@ func (q *Queue) Reserve(ctx context.Context, d Demand) ([]Lease, Shortage, time.
 		args = append(args, label)
 	}
 	reply, err := reserveScript.Run(ctx, q.rdb, nil, args...).Slice()
-	if err == nil && len(reply)%4 != 2 {
-		err = fmt.Errorf("the answer has %d words", len(reply))
+	if err == nil && len(reply) != 5 {
+		err = fmt.Errorf("the answer has %d parts", len(reply))
 	}
 	if err != nil {
 		return nil, Empty, 0, fmt.Errorf("reserve from queue %s: %w", q.set.Name, err)
 	}
 	why, _ := reply[0].(string)
 	wait, _ := reply[1].(int64)
-	leases := make([]Lease, 0, len(reply)/4)
-	for i := 2; i < len(reply); i += 4 {
-		id, _ := reply[i].(string)
-		msg, _ := reply[i+1].(string)
-		l := Lease{Token: d.Token, Failures: number(reply[i+2]), Crashes: number(reply[i+3])}
-		l.Task, l.Broken = decode(id, msg)
-		leases = append(leases, l)
-	}
-	return leases, Shortage(why), time.Duration(wait) * time.Millisecond, nil
+	return readLeases(d.Token, reply), Shortage(why), time.Duration(wait) * time.Millisecond, nil
 }
 
-func number(word any) int {
-	text, _ := word.(string)
-	n, _ := strconv.Atoi(text)
-	return n
+// readLeases reads the lists of ids, messages and histories.
+func readLeases(token string, reply []any) []Lease {
+	ids, messages := words(reply[2]), words(reply[3])
+	leases := make([]Lease, min(len(ids), len(messages)))
+	for i := range leases {
+		leases[i].Token = token
+		leases[i].Task, leases[i].Broken = decode(ids[i], messages[i])
+	}
+	histories, _ := reply[4].([]any)
+	for i := 0; i+2 < len(histories); i += 3 {
+		at, _ := histories[i].(int64)
+		failures, _ := histories[i+1].(int64)
+		crashes, _ := histories[i+2].(int64)
+		if at >= 0 && at < int64(len(leases)) {
+			leases[at].Failures, leases[at].Crashes = int(failures), int(crashes)
+		}
+	}
+	return leases
 }
 
 // Done is a task that was run well.
@@ -175,7 +181,7 @@ func (q *Queue) Extend(ctx context.Context, held []Holding) (lost, cancelled []s
 
 func words(reply any) []string {
 	list, _ := reply.([]any)
-	var out []string
+	out := make([]string, 0, len(list))
 	for _, word := range list {
 		if text, ok := word.(string); ok {
 			out = append(out, text)

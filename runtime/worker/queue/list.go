@@ -196,6 +196,12 @@ func (q *Queue) fill(ctx context.Context, list []Info) ([]Info, error) {
 	return out, nil
 }
 
+func number(word any) int {
+	text, _ := word.(string)
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
 func owner(token string) string {
 	name, _, _ := cutLast(token, "/")
 	return name

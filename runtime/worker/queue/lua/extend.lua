@@ -6,9 +6,10 @@ for i = 3, #ARGV, 2 do
   ids[#ids + 1], tokens[#tokens + 1] = ARGV[i], ARGV[i + 1]
 end
 local good, lost = Q.owned({p = p}, ids, tokens)
+local deadline = string.format('%.0f', Q.now + ARGV[2])
 local deadlines = {}
 for _, i in ipairs(good) do
-  deadlines[#deadlines + 1] = Q.now + ARGV[2]
+  deadlines[#deadlines + 1] = deadline
   deadlines[#deadlines + 1] = ids[i]
 end
 if #deadlines > 0 then Q.many('ZADD', p .. 'lease', deadlines) end

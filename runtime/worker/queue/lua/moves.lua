@@ -26,15 +26,28 @@ do
     if #ids == 0 then return end
     Q.many('ZREM', k.p .. 'lease', ids)
     Q.many('HDEL', k.p .. 'own', ids)
-    for _, id in ipairs(ids) do call('LREM', 'worker_list:' .. worker, -1, id) end
+    local list = 'worker_list:' .. worker
+    if #ids < 4 then
+      for _, id in ipairs(ids) do call('LREM', list, -1, id) end
+      return
+    end
+    -- The list is short: to write it anew costs less than to search it for each.
+    local left, gone = {}, {}
+    for _, id in ipairs(ids) do gone[id] = true end
+    for _, id in ipairs(call('LRANGE', list, 0, -1)) do
+      if gone[id] then gone[id] = nil else left[#left + 1] = id end
+    end
+    call('DEL', list)
+    if #left > 0 then Q.many('RPUSH', list, left) end
   end
 
   -- forget removes every record of tasks that are in no place any more.
   function Q.forget(k, ids)
     if #ids == 0 then return end
-    for _, name in ipairs({'m', 'a', 'c', 'err', 'lane'}) do
-      Q.many('HDEL', k.p .. name, ids)
-    end
+    local p = k.p
+    Q.many('HDEL', p .. 'm', ids)
+    if call('EXISTS', p .. 'a', p .. 'c', p .. 'err', p .. 'lane') == 0 then return end
+    for _, name in ipairs({'a', 'c', 'err', 'lane'}) do Q.many('HDEL', p .. name, ids) end
   end
 
   function Q.schedule(k, id, at) call('ZADD', k.p .. 'sched', at, id) end

@@ -1,6 +1,7 @@
 -- ARGV: queue, n, lease, token, worker, rate, concurrency, then the worker's labels.
 -- Returns why there are no more ("", "paused", "full", "rate"), for how many
--- milliseconds to wait when "rate", then id, message, failures, crashes of each.
+-- milliseconds to wait when "rate", the ids, the messages, and of those that did not
+-- end well before: index from 0, failures, crashes.
 local k = Q.open(ARGV[1])
 local call, now, p = Q.call, Q.now, k.p
 local n, lease, token, worker = tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4], ARGV[5]
@@ -8,7 +9,7 @@ local rate, most = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local function hungry(why)
   call('SADD', p .. 'hungry', worker)
-  return {why, 0}
+  return {why, 0, {}, {}, {}}
 end
 
 if call('GET', p .. 'paused') == 'pause' then return hungry('paused') end
@@ -22,7 +23,7 @@ if rate > 0 then
   local burst = math.max(1, rate / 10)
   local since = math.max(0, now - tonumber(bucket[2] or now))
   tokens = math.min(burst, tonumber(bucket[1] or burst) + since * rate / 1000)
-  if tokens < 1 then return {'rate', math.ceil((1 - tokens) * 1000 / rate)} end
+  if tokens < 1 then return {'rate', math.ceil((1 - tokens) * 1000 / rate), {}, {}, {}} end
   n = math.min(n, math.floor(tokens))
 end
 
@@ -57,7 +58,7 @@ if #lanes > 0 then
 end
 take(k.pending)
 if #lanes > 0 and #popped < n then lane('low') end
-if #popped == 0 then return {'', 0} end
+if #popped == 0 then return {'', 0, {}, {}, {}} end
 
 -- What is no id of a task was pushed by a program that knows nothing of ids. An id
 -- that a worker has already, because a hand pushed it again, is not given out twice.
@@ -74,13 +75,13 @@ for i, msg in ipairs(call('HMGET', p .. 'm', unpack(popped))) do
     seen[id] = true
   end
 end
-if #ids == 0 then return {'', 0} end
+if #ids == 0 then return {'', 0, {}, {}, {}} end
+-- Numbers that scripts give to commands are formatted each time: strings are not.
+local deadline = string.format('%.0f', now + lease)
 local deadlines, owners = {}, {}
-for _, id in ipairs(ids) do
-  deadlines[#deadlines + 1] = now + lease
-  deadlines[#deadlines + 1] = id
-  owners[#owners + 1] = id
-  owners[#owners + 1] = token
+for i, id in ipairs(ids) do
+  deadlines[2 * i - 1], deadlines[2 * i] = deadline, id
+  owners[2 * i - 1], owners[2 * i] = id, token
 end
 Q.many('ZADD', p .. 'lease', deadlines)
 Q.many('HSET', p .. 'own', owners)
@@ -92,11 +93,15 @@ if tokens then
 end
 Q.tell(k, 'started', ids, 'worker', worker)
 
-local failures, crashes = call('HMGET', p .. 'a', unpack(ids)), call('HMGET', p .. 'c', unpack(ids))
-local out = {'', 0}
-for i, id in ipairs(ids) do
-  local at = #out
-  out[at + 1], out[at + 2] = id, messages[i]
-  out[at + 3], out[at + 4] = failures[i] or '0', crashes[i] or '0'
+local histories = {}
+if call('EXISTS', p .. 'a', p .. 'c') > 0 then
+  local failures, crashes = call('HMGET', p .. 'a', unpack(ids)), call('HMGET', p .. 'c', unpack(ids))
+  for i in ipairs(ids) do
+    if failures[i] or crashes[i] then
+      histories[#histories + 1] = i - 1
+      histories[#histories + 1] = tonumber(failures[i] or 0)
+      histories[#histories + 1] = tonumber(crashes[i] or 0)
+    end
+  end
 end
-return out
+return {'', 0, ids, messages, histories}
