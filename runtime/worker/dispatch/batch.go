@@ -45,8 +45,28 @@ type known struct {
 
 func newKnown(raw string) known { return known{raw, decode[alert.Alert](raw)} }
 
-func newBatch(p *plan, of schema.Dispatcher, now time.Time) *batch {
-	return &batch{plan: p, of: of, now: now, heard: map[string]heard{}}
+func newBatch(p *plan, of schema.Dispatcher) *batch {
+	return &batch{plan: p, of: of, heard: map[string]heard{}}
+}
+
+// join adds the batches that wait behind it: that saves Redis work when it is slow.
+func (b *batch) join(waiting <-chan *batch) *batch {
+	for range len(waiting) {
+		next, ok := <-waiting
+		if !ok {
+			break
+		}
+		// Those that were evaluated by other rules meanwhile say the same of handlers
+		// and alerts that are still there.
+		b.plan = next.plan
+		b.open, b.plain = append(b.open, next.open...), append(b.plain, next.plain...)
+		for name, h := range next.heard {
+			if h.last >= b.heard[name].last {
+				b.heard[name] = h
+			}
+		}
+	}
+	return b
 }
 
 // judge adds an entry of the stream.

@@ -13,8 +13,10 @@ import (
 )
 
 const (
-	// most is how many events a batch has at most, and largest about how many bytes.
+	// most is how many events are read at once, and largest about how many bytes; ahead
+	// is how often that is done before Redis has done what comes of the first.
 	most    = 500
+	ahead   = 3
 	largest = 8 << 20
 	// abandoned is for how long nobody must have had an event for another to take it.
 	abandoned = 2 * time.Second
@@ -32,21 +34,23 @@ type consumer struct {
 }
 
 // consume hands on events until ctx ends. Until it knows handlers and rules it
-// leaves them to others, or in the stream.
+// leaves them to others, or in the stream. While Redis does what comes of some, the
+// next are read and evaluated.
 func (d *Dispatcher) consume(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-d.ready:
 	}
+	batches := make(chan *batch, ahead)
 	c := &consumer{Dispatcher: d, count: most}
-	failed := trouble{log: d.Log, what: "dispatch"}
-	for ctx.Err() == nil {
-		entries, err := c.read(ctx)
-		if err == nil && len(entries) > 0 {
-			err = c.handOn(ctx, entries)
-		}
-		if err != nil {
+	go func() {
+		defer close(batches)
+		c.evaluate(ctx, batches)
+	}()
+	failed := trouble{log: d.Log, what: "hand on events"}
+	for b := range batches {
+		if err := c.handOn(b.join(batches)); err != nil {
 			d.meter.errors.Inc()
 			failed.wait(ctx, err)
 			continue
@@ -54,6 +58,29 @@ func (d *Dispatcher) consume(ctx context.Context) error {
 		failed.over()
 	}
 	return nil
+}
+
+// evaluate reads events and decides what comes of them, until ctx ends.
+func (c *consumer) evaluate(ctx context.Context, batches chan<- *batch) {
+	failed := trouble{log: c.Log, what: "read events"}
+	for ctx.Err() == nil {
+		entries, err := c.read(ctx)
+		if err != nil {
+			c.meter.errors.Inc()
+			failed.wait(ctx, err)
+			continue
+		}
+		failed.over()
+		if len(entries) == 0 {
+			continue
+		}
+		b, size := newBatch(c.plan.Load(), c.Role.Dispatcher), 0
+		for _, entry := range entries {
+			size += c.take(b, entry)
+		}
+		c.count = int64(min(max(largest*len(entries)/max(size, 1), 1), most))
+		batches <- b
+	}
 }
 
 // read returns events of dispatchers that are gone, or new ones, waiting a little.
@@ -92,19 +119,14 @@ func (c *consumer) regroup(ctx context.Context, err error) error {
 	return nil
 }
 
-// handOn does what comes of events. When that fails, they are given to somebody
-// else after a while, and are done as a whole or not at all.
-func (c *consumer) handOn(ctx context.Context, entries []redis.XMessage) error {
-	// What was begun is finished, also when ctx ends.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+// handOn does what comes of events, also when the dispatcher ends meanwhile. When
+// that fails, they are given to somebody else after a while, and are done as a whole
+// or not at all.
+func (c *consumer) handOn(b *batch) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	b := newBatch(c.plan.Load(), c.Role.Dispatcher, c.clock.Now())
-	size := 0
-	for _, entry := range entries {
-		size += c.take(b, entry)
-	}
-	c.count = int64(min(max(largest*len(entries)/max(size, 1), 1), most))
 	for round := range rounds {
+		b.now = c.clock.Now()
 		if err := c.settle(ctx, b); err != nil {
 			return err
 		}
@@ -112,7 +134,6 @@ func (c *consumer) handOn(ctx context.Context, entries []redis.XMessage) error {
 			return nil
 		}
 		c.meter.conflicts.Add(float64(len(b.open)))
-		b.now = c.clock.Now()
 		pause(ctx, around(time.Duration(round+1)*time.Millisecond))
 	}
 	return fmt.Errorf("%d events wait: others change the same alerts all the time", len(b.open))
