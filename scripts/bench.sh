@@ -5,6 +5,7 @@
 #   bench.sh [flags]         rsm beside ansible-playbook, then the proxy
 #   bench.sh proxy [flags]   the proxy beside HAProxy and nutcracker alone
 #   bench.sh gitops [flags]  the service that follows a repository alone
+#   bench.sh agent [flags]   an agent beside node_exporter alone
 #
 # Flags go to the first of them: see bench/main.go and bench/proxy/command.go.
 set -euo pipefail
@@ -34,13 +35,20 @@ bench_proxy() {
 
 bench_gitops() { bin/bench gitops -rsm bin/rsm -report docs/benchmarks.md "$@"; }
 
+bench_agent() {
+	PATH=$PATH:/usr/sbin
+	command -v prometheus-node-exporter >/dev/null ||
+		echo "bench: prometheus-node-exporter is missing here, and its row in the table: apt-get install it" >&2
+	bin/bench agent -rsm bin/rsm -report docs/benchmarks.md "$@"
+}
+
 part=${1:-}
-[ "$part" = gitops ] || scripts/setup.sh ansible
-[ "$part" = gitops ] || install_proxies
+[ "$part" = gitops ] || [ "$part" = agent ] || scripts/setup.sh ansible
+[ "$part" = gitops ] || [ "$part" = agent ] || install_proxies
 make --no-print-directory -s build
 go -C bench build -o ../bin/bench .
 case $part in
-proxy | gitops)
+proxy | gitops | agent)
 	shift
 	"bench_$part" "$@"
 	;;
@@ -48,5 +56,6 @@ proxy | gitops)
 	bin/bench -rsm bin/rsm -ansible bench/ansible -report docs/benchmarks.md "$@"
 	bench_proxy
 	bench_gitops
+	bench_agent
 	;;
 esac

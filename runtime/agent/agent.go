@@ -44,7 +44,7 @@ type Agent struct {
 const (
 	// collectLimit is how long a sample waits for a collector, and mountsEvery how
 	// often the list of mounts is read.
-	collectLimit, mountsEvery = 2 * time.Second, 10 * time.Second
+	collectLimit, mountsEvery = 2 * time.Second, 30 * time.Second
 	// outboxBytes bounds the memory of an agent whose Redis is away.
 	outboxBytes = 1 << 20
 	// outboxEvents is the default of Agent.Outbox.

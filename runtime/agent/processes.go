@@ -14,10 +14,10 @@ import (
 const (
 	// processEvery is how often the processes of Redis are read: that is five files
 	// for each of them.
-	processEvery = 5 * time.Second
+	processEvery = 10 * time.Second
 	// scanEvery is how often all processes are looked through for those of Redis:
 	// one file for each.
-	scanEvery = 10 * time.Second
+	scanEvery = 30 * time.Second
 )
 
 // processes reads the redis-servers and Sentinels of this host.
