@@ -83,6 +83,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("run worker %s: %w", w.Name, err)
 	}
+	metrics, err := w.listen()
+	if err != nil {
+		return fmt.Errorf("run worker %s: %w", w.Name, err)
+	}
 	r := newRun(w, labels)
 	tasks, stopTasks := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer stopTasks(nil)
@@ -97,6 +101,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	go func() { defer close(acked); r.acker(keep) }()
 	keepers.Go(func() { r.extend(keep) })
 	keepers.Go(func() { r.announce(keep) })
+	if metrics != nil {
+		keepers.Go(func() { r.serveMetrics(keep, metrics) })
+	}
 	for _, take := range []func(context.Context){r.follow, r.hear, r.fetch} {
 		takers.Go(func() { take(ctx) })
 	}

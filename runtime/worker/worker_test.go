@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -385,6 +387,29 @@ func TestDeliveries(t *testing.T) {
 	if err != nil || len(list) != 1 || !list[0].OK || list[0].Handler != "file" {
 		t.Errorf("deliveries %+v, %v", list, err)
 	}
+}
+
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	s, c := newSite(t), newTally()
+	addr := fmt.Sprintf("127.0.0.1:%d", redistest.Ports(t, 1)[0])
+	s.add(queue.Task{ID: "later", Type: "t", Delay: time.Hour}, queue.Task{ID: "a", Type: "t"})
+	s.run(c.run, func(w *Worker) { w.Metrics = schema.Addr(addr) })
+	s.wait("a", "")
+	redistest.Wait(t, 5*time.Second, func() error {
+		response, err := http.Get("http://" + addr + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		for _, want := range []string{`rsm_queue_tasks{queue="default",state="scheduled"} 1`, `rsm_worker_tasks_total{outcome="done"} 1`, `rsm_worker_slots 4`} {
+			if !strings.Contains(string(text), want) {
+				return fmt.Errorf("no %s in\n%s", want, text)
+			}
+		}
+		return nil
+	})
 }
 
 func TestStartFails(t *testing.T) {
