@@ -19,6 +19,7 @@
 //	rsm:{q}:lane             hash of id to lane
 //	rsm:{q}:done, :res       sorted set of id to end of retention, hash of id to result
 //	rsm:{q}:s, :events       counters per day, stream of what happened
+//	rsm:{q}:watched          somebody watches: each start and end is an event, too
 //	rsm:{q}:paused, :hungry  "pause" or "drain"; workers that wait for its end
 //	worker_list:<worker>     list of ids that a worker has
 //	rsm:workers, rsm:wake:<worker>   when each was last alive; what it must hear

@@ -531,7 +531,8 @@ func TestDeadAreForgotten(t *testing.T) {
 
 func TestWatch(t *testing.T) {
 	b := start(t)
-	b.add(named("a")...)
+	b.add(named("before")...)
+	b.ack(b.reserve("w1", 1)[0])
 	ctx, cancel := context.WithCancel(t.Context())
 	var seen []string
 	done := make(chan error)
@@ -543,6 +544,8 @@ func TestWatch(t *testing.T) {
 			}
 		}, nil)
 	}()
+	redistest.Wait(t, 5*time.Second, redistest.Want("watched", int64(1), func() int64 { return b.rdb.Exists(t.Context(), b.key("watched")).Val() }))
+	b.add(named("a")...)
 	b.nack(b.reserve("w1", 1)[0], queue.Bury, 0)
 	if err := <-done; err != nil {
 		t.Error(err)

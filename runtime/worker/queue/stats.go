@@ -108,9 +108,11 @@ func Workers(ctx context.Context, rdb *redis.Client) ([]WorkerInfo, error) {
 	return out, nil
 }
 
-// Event is something that happened in a queue: enqueued, started, done, retried,
-// dead, recovered, reassigned, cancelled, deleted, requeued, paused, draining,
-// resumed. A batch is one event. The last 1000 or so are kept.
+// Event is something that happened in a queue. Those that a person may ask for later
+// are always written: retried, dead, recovered, reassigned, cancelled, deleted,
+// requeued, paused, draining, resumed. Each task is enqueued, started and done; these
+// are written only while somebody watches. A batch is one event. The last 1000 or so
+// are kept.
 type Event struct {
 	// Entry is its place in the stream.
 	Entry string
@@ -122,6 +124,10 @@ type Event struct {
 	// Worker is who started or ended them, Why the error of retried and dead ones.
 	Worker, Why string
 }
+
+// watchBlock is how long a watcher waits for the next event before it says again that
+// it watches.
+const watchBlock = 5 * time.Second
 
 // Watch calls see for each event after an entry: "$" for what comes from now on, "0"
 // for all that are kept. It returns when ctx ends, goes on with another master after
@@ -138,7 +144,9 @@ func (q *Queue) Watch(ctx context.Context, after string, see func(Event), down f
 		}
 	}
 	for {
-		streams, err := q.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{q.key("events"), after}, Block: 5 * time.Second, Count: 100}).Result()
+		// Its end is later than that of XREAD, and soon after that of the last watcher.
+		_ = q.rdb.Set(ctx, q.key("watched"), 1, 3*watchBlock).Err() // XREAD tells of trouble
+		streams, err := q.rdb.XRead(ctx, &redis.XReadArgs{Streams: []string{q.key("events"), after}, Block: watchBlock, Count: 100}).Result()
 		if ctx.Err() != nil {
 			return nil
 		}

@@ -17,11 +17,14 @@ for _, i in ipairs(good) do
 end
 if #done > 0 then
   Q.leave(k, ARGV[2], done)
-  Q.unlock(k, done, 'sd', true)
-  Q.forget(k, done)
+  Q.many('HDEL', k.p .. 'm', done)
+  if Q.any(k, 'u', 'a', 'c', 'err', 'lane', 'hungry', 'watched') then
+    Q.unlock(k, done, 'sd', true)
+    Q.forget(k, done)
+    Q.feed(k)
+    if Q.any(k, 'watched') then Q.tell(k, 'done', done, 'worker', ARGV[2]) end
+  end
   Q.count(k, 'done', #done)
-  Q.tell(k, 'done', done, 'worker', ARGV[2])
-  Q.feed(k)
   Q.close(k)
 end
 return lost

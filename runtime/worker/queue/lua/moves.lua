@@ -2,12 +2,9 @@
 do
   local call, now = Q.call, Q.now
 
-  -- records says whether a hash of the queue has anything, as most have not.
-  local function records(k, name) return call('EXISTS', k.p .. name) == 1 end
-
   -- lanes returns the lane of each task, false for the shared one.
   function Q.lanes(k, ids)
-    if #ids == 0 or not records(k, 'lane') then return {} end
+    if #ids == 0 or not Q.any(k, 'lane') then return {} end
     return call('HMGET', k.p .. 'lane', unpack(ids))
   end
 
@@ -44,10 +41,7 @@ do
   -- forget removes every record of tasks that are in no place any more.
   function Q.forget(k, ids)
     if #ids == 0 then return end
-    local p = k.p
-    Q.many('HDEL', p .. 'm', ids)
-    if call('EXISTS', p .. 'a', p .. 'c', p .. 'err', p .. 'lane') == 0 then return end
-    for _, name in ipairs({'a', 'c', 'err', 'lane'}) do Q.many('HDEL', p .. name, ids) end
+    for _, name in ipairs({'m', 'a', 'c', 'err', 'lane'}) do Q.many('HDEL', k.p .. name, ids) end
   end
 
   function Q.schedule(k, id, at) call('ZADD', k.p .. 'sched', at, id) end

@@ -115,6 +115,14 @@ do
     return 'added'
   end
 
+  -- any says whether some of the queue's keys have anything: most have not, and one
+  -- question costs less than one for each.
+  function Q.any(k, ...)
+    local names = {...}
+    for i, name in ipairs(names) do names[i] = k.p .. name end
+    return call('EXISTS', unpack(names)) > 0
+  end
+
   -- tell writes one entry into the stream of events. Of many ids, it names 16.
   function Q.tell(k, kind, ids, field, value)
     local names = table.concat(ids, ' ', 1, math.min(#ids, 16))
@@ -142,7 +150,7 @@ do
     if #k.back > 0 then Q.many('LPUSH', k.pending, k.back) end
     if #k.added > 0 then
       Q.count(k, 'enqueued', #k.added)
-      Q.tell(k, 'enqueued', k.added)
+      if Q.any(k, 'watched') then Q.tell(k, 'enqueued', k.added) end
     end
     for what, n in pairs(k.count) do
       if n > 0 then call('HINCRBY', k.p .. 's', floor(now / 86400000) .. ':' .. what, n) end

@@ -12,7 +12,9 @@ local function hungry(why)
   return {why, 0, {}, {}, {}}
 end
 
-if call('GET', p .. 'paused') == 'pause' then return hungry('paused') end
+-- Without any of these, as most queues are most of the time, much need not be asked.
+local special = Q.any(k, 'paused', 'lanes', 'u', 'a', 'c', 'watched')
+if special and call('GET', p .. 'paused') == 'pause' then return hungry('paused') end
 if most > 0 then
   n = math.min(n, most - call('ZCARD', p .. 'lease'))
   if n <= 0 then return hungry('full') end
@@ -43,7 +45,7 @@ local function has(lane)
   return true
 end
 
-local lanes = call('ZRANGE', p .. 'lanes', 0, -1)
+local lanes = special and call('ZRANGE', p .. 'lanes', 0, -1) or {}
 local function lane(name)
   local list = p .. 'pending:' .. name
   take(list)
@@ -86,15 +88,15 @@ end
 Q.many('ZADD', p .. 'lease', deadlines)
 Q.many('HSET', p .. 'own', owners)
 Q.many('LPUSH', 'worker_list:' .. worker, ids)
-Q.unlock(k, ids, 's')
 if tokens then
   call('HSET', p .. 'rate', 'n', tostring(tokens - #ids), 'at', now)
   call('PEXPIRE', p .. 'rate', 60000)
 end
-Q.tell(k, 'started', ids, 'worker', worker)
 
 local histories = {}
-if call('EXISTS', p .. 'a', p .. 'c') > 0 then
+if special then
+  Q.unlock(k, ids, 's')
+  if Q.any(k, 'watched') then Q.tell(k, 'started', ids, 'worker', worker) end
   local failures, crashes = call('HMGET', p .. 'a', unpack(ids)), call('HMGET', p .. 'c', unpack(ids))
   for i in ipairs(ids) do
     if failures[i] or crashes[i] then
