@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help setup build test lint demo demo-down bench bench-proxy bench-gitops bench-agent chaos clean
+.PHONY: help setup build test lint demo demo-down bench bench-proxy bench-gitops bench-agent bench-fanin chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ bench-gitops: ## measure the service: from a push to the servers, at rest, with 
 
 bench-agent: ## measure what an agent costs its host, beside node_exporter
 	@scripts/bench.sh agent
+
+bench-fanin: ## measure dispatchers under the events of 10,000 agents
+	@scripts/bench.sh fanin
 
 chaos: ## break all that is behind a proxy for ten minutes, while 200 clients check every reply
 	go test ./runtime/proxy -run '^TestChaos$$' -v -chaos 10m -seed 0 -timeout 40m

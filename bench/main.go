@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"rsm/bench/agent"
+	"rsm/bench/fanin"
 	"rsm/bench/gitops"
 	"rsm/bench/proxy"
 	"rsm/bench/queue"
@@ -38,6 +39,9 @@ const queueCommand = "queue"
 
 // agentCommand measures an agent: see package agent.
 const agentCommand = "agent"
+
+// faninCommand measures dispatchers: see package fanin.
+const faninCommand = "fanin"
 
 // options are the flags.
 type options struct {
@@ -66,6 +70,9 @@ func main() {
 	}
 	if len(os.Args) > 1 && os.Args[1] == agentCommand {
 		exit(agent.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == faninCommand {
+		exit(fanin.Run(ctx, os.Args[2:], os.Stdout, os.Stderr))
 	}
 	var o options
 	flag.StringVar(&o.rsm, "rsm", "bin/rsm", "the rsm `binary`")

@@ -6,6 +6,7 @@
 #   bench.sh proxy [flags]   the proxy beside HAProxy and nutcracker alone
 #   bench.sh gitops [flags]  the service that follows a repository alone
 #   bench.sh agent [flags]   an agent beside node_exporter alone
+#   bench.sh fanin [flags]   dispatchers under the events of many agents alone
 #
 # Flags go to the first of them: see bench/main.go and bench/proxy/command.go.
 set -euo pipefail
@@ -42,13 +43,20 @@ bench_agent() {
 	bin/bench agent -rsm bin/rsm -report docs/benchmarks.md "$@"
 }
 
+bench_fanin() { bin/bench fanin -rsm bin/rsm -report docs/benchmarks.md "$@"; }
+
 part=${1:-}
-[ "$part" = gitops ] || [ "$part" = agent ] || scripts/setup.sh ansible
-[ "$part" = gitops ] || [ "$part" = agent ] || install_proxies
+case $part in
+gitops | agent | fanin) ;;
+*)
+	scripts/setup.sh ansible
+	install_proxies
+	;;
+esac
 make --no-print-directory -s build
 go -C bench build -o ../bin/bench .
 case $part in
-proxy | gitops | agent)
+proxy | gitops | agent | fanin)
 	shift
 	"bench_$part" "$@"
 	;;
@@ -57,5 +65,6 @@ proxy | gitops | agent)
 	bench_proxy
 	bench_gitops
 	bench_agent
+	bench_fanin
 	;;
 esac
