@@ -71,7 +71,7 @@ func Run(ctx context.Context, args []string, out, progress io.Writer) error {
 		name    string
 		measure func(context.Context, string, int) (usage, error)
 		goals   bool
-	}{{"rsm agent", o.agent, true}, {"rsm agent, scraped", o.scraped, true}, {"prometheus-node-exporter, scraped", o.nodeExporter, false}} {
+	}{{"rsm agent", o.agent, true}, {"rsm agent, scraped besides", o.scraped, false}, {"prometheus-node-exporter, scraped", o.nodeExporter, false}} {
 		fmt.Fprintf(progress, "bench: %s for %s\n", one.name, o.watch)
 		used, err := one.measure(ctx, work, port)
 		if errors.Is(err, errNone) {

@@ -26,8 +26,8 @@ type Agent struct {
 	Log *slog.Logger
 	// Ready is called once when the agent runs, nil for nobody.
 	Ready func()
-	// Rest is called, by one goroutine, whenever a sample is through and nothing is
-	// to be done until the next one; nil for nobody.
+	// Rest is called, by one goroutine, whenever a sample is through or a scrape
+	// answered, and nothing is to be done until the next one; nil for nobody.
 	Rest func()
 
 	collectors collectors
@@ -37,6 +37,7 @@ type Agent struct {
 	out        *outbox
 	seen       seen
 	started    time.Time
+	stirred    chan struct{} // something was done that deliver does not see
 	// redis is used instead of Sentinels.
 	redis schema.Addr
 }
@@ -111,7 +112,7 @@ func (a *Agent) Once(ctx context.Context) ([]byte, error) {
 
 // prepare reads what counts from now on.
 func (a *Agent) prepare() {
-	a.started = time.Now()
+	a.started, a.stirred = time.Now(), make(chan struct{}, 1)
 	a.out = newOutbox(cmp.Or(a.Role.Agent.Outbox, outboxEvents), outboxBytes)
 	a.seen.nodes = map[string]nodeInfo{}
 	a.collectors.limit = min(collectLimit, cmp.Or(a.Role.Agent.Interval, time.Second)/2)

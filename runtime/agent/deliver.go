@@ -43,6 +43,7 @@ func (a *Agent) deliver(ctx context.Context, client *bus.Client, ended <-chan st
 			if c.pause == 0 {
 				c.send(ctx)
 			}
+		case <-a.stirred:
 		case <-idle.C:
 			if a.Rest != nil {
 				a.Rest()

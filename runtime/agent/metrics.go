@@ -29,6 +29,10 @@ func (a *Agent) serveMetrics(ctx context.Context, l net.Listener) {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		_, _ = io.WriteString(w, a.metrics())
+		select {
+		case a.stirred <- struct{}{}:
+		default:
+		}
 	})
 	server := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 8 << 10}
