@@ -5,6 +5,7 @@
 #   bench.sh [flags]         rsm beside ansible-playbook, then the proxy
 #   bench.sh proxy [flags]   the proxy beside HAProxy and nutcracker alone
 #   bench.sh gitops [flags]  the service that follows a repository alone
+#   bench.sh queue [flags]   workers and tasks beside asynq alone
 #   bench.sh agent [flags]   an agent beside node_exporter alone
 #   bench.sh fanin [flags]   dispatchers under the events of many agents alone
 #
@@ -43,11 +44,13 @@ bench_agent() {
 	bin/bench agent -rsm bin/rsm -report docs/benchmarks.md "$@"
 }
 
+bench_queue() { bin/bench queue -rsm bin/rsm -report docs/benchmarks.md "$@"; }
+
 bench_fanin() { bin/bench fanin -rsm bin/rsm -report docs/benchmarks.md "$@"; }
 
 part=${1:-}
 case $part in
-gitops | agent | fanin) ;;
+gitops | queue | agent | fanin) ;;
 *)
 	scripts/setup.sh ansible
 	install_proxies
@@ -56,7 +59,7 @@ esac
 make --no-print-directory -s build
 go -C bench build -o ../bin/bench .
 case $part in
-proxy | gitops | agent | fanin)
+proxy | gitops | queue | agent | fanin)
 	shift
 	"bench_$part" "$@"
 	;;
@@ -64,6 +67,7 @@ proxy | gitops | agent | fanin)
 	bin/bench -rsm bin/rsm -ansible bench/ansible -report docs/benchmarks.md "$@"
 	bench_proxy
 	bench_gitops
+	bench_queue
 	bench_agent
 	bench_fanin
 	;;
