@@ -21,7 +21,9 @@ type Delivery struct {
 	Kind    string `json:"kind"`
 	Task    string `json:"task"`
 	Attempt int    `json:"attempt"`
-	OK      bool   `json:"ok"`
+	// Worker is who ran it, empty when it did not say.
+	Worker string `json:"worker,omitempty"`
+	OK     bool   `json:"ok"`
 	// Response is what the receiver said, Error why it failed; both on one line.
 	Response string        `json:"response,omitempty"`
 	Error    string        `json:"error,omitempty"`

@@ -28,7 +28,7 @@ type Env struct {
 	// Spool is the directory of reports, mails and log files.
 	Spool string
 	Log   *slog.Logger
-	// Cluster and Worker are told in messages.
+	// Cluster is told in messages, Worker in the delivery log.
 	Cluster, Worker string
 	// Samples are read for reports; nil refuses them.
 	Samples Samples
@@ -88,7 +88,7 @@ func Run(ctx context.Context, h schema.Handler, task Task, env Env) (Outcome, er
 	started := r.Now()
 	response, err := r.do(ctx)
 	d := Delivery{
-		Time: started.UTC(), Handler: h.Name, Kind: kind(h), Task: task.ID, Attempt: task.Attempt,
+		Time: started.UTC(), Handler: h.Name, Kind: kind(h), Task: task.ID, Attempt: task.Attempt, Worker: env.Worker,
 		OK: err == nil, Response: brief(r.secrets.redact(response)), Duration: r.Now().Sub(started), Alerts: r.message.facts(),
 	}
 	if err == nil {

@@ -91,15 +91,18 @@ func judge(res *http.Response, answer string, now time.Time) error {
 	return permanent("%w", err)
 }
 
-// retryAfter reads the header of RFC 9110 §10.2.3: seconds or a date.
+// retryAfter reads the header of RFC 9110 §10.2.3: seconds or a date. One that says
+// "now" is none: the back-off spares who says so to everybody.
 func retryAfter(text string, now time.Time) (wait time.Duration, ok bool) {
 	if seconds, err := strconv.ParseUint(strings.TrimSpace(text), 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxRetryAfter), true
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = at.Sub(now)
 	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), maxRetryAfter), true
+	if wait <= 0 {
+		return 0, false
 	}
-	return 0, false
+	return min(wait, maxRetryAfter), true
 }
 
 // plainURLError is the error without the address, whose path or query may be a

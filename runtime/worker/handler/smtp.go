@@ -14,6 +14,7 @@ import (
 
 	"github.com/wneessen/go-mail/smtp"
 
+	"rsm/internal/fill"
 	"rsm/schema"
 )
 
@@ -25,10 +26,23 @@ const stepTime = 10 * time.Second
 type stepConn struct {
 	net.Conn
 	limit time.Duration
+	read  int
+}
+
+// maxReplies is how many bytes a server may say in one conversation.
+const maxReplies = 1 << 20
+
+// Read fails when the server has said too much.
+func (c *stepConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.read += n; c.read > maxReplies {
+		return 0, fmt.Errorf("it says more than %s", fill.Bytes(maxReplies))
+	}
+	return n, err
 }
 
 // Write starts the time for the reply.
-func (c stepConn) Write(p []byte) (int, error) {
+func (c *stepConn) Write(p []byte) (int, error) {
 	if err := c.Conn.SetDeadline(time.Now().Add(c.limit)); err != nil {
 		return 0, err
 	}
@@ -38,12 +52,13 @@ func (c stepConn) Write(p []byte) (int, error) {
 // sendMail speaks SMTP (RFC 5321) with the server. A mail whose end got no reply
 // may have arrived; the next attempt has the same Message-ID.
 func (r *run) sendMail(ctx context.Context, e *schema.Email, l letter) (said string, err error) {
-	client, err := r.dialMail(ctx, e)
+	client, raw, err := r.dialMail(ctx, e)
 	if err != nil {
 		return "", smtpVerdict(ctx, e, "connect", err)
 	}
-	defer client.Close()
-	stop := context.AfterFunc(ctx, func() { _ = client.Close() })
+	defer raw.Close()
+	// Not by the client, whose Close waits for the reply that it waits for.
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	if step, err := r.greet(client, e); err != nil {
 		return "", smtpVerdict(ctx, e, step, err)
@@ -68,11 +83,11 @@ func (r *run) sendMail(ctx context.Context, e *schema.Email, l letter) (said str
 // angle is an address as a command has it. go-mail does not put the brackets.
 func angle(address string) string { return "<" + address + ">" }
 
-// dialMail connects and reads the greeting.
-func (r *run) dialMail(ctx context.Context, e *schema.Email) (*smtp.Client, error) {
+// dialMail connects and reads the greeting; to close raw ends it all.
+func (r *run) dialMail(ctx context.Context, e *schema.Email) (*smtp.Client, net.Conn, error) {
 	host, _, err := net.SplitHostPort(e.Server)
 	if err != nil {
-		return nil, permanent("server %q is not host:port: %w", e.Server, err)
+		return nil, nil, permanent("server %q is not host:port: %w", e.Server, err)
 	}
 	limit := e.Timeout
 	if limit <= 0 {
@@ -82,9 +97,9 @@ func (r *run) dialMail(ctx context.Context, e *schema.Email) (*smtp.Client, erro
 	defer cancel()
 	raw, err := r.Dial(dialing, "tcp", e.Server)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	conn := net.Conn(stepConn{raw, limit})
+	conn := net.Conn(&stepConn{Conn: raw, limit: limit})
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	if err = raw.SetDeadline(time.Now().Add(limit)); err == nil && e.TLS == "implicit" {
@@ -100,9 +115,9 @@ func (r *run) dialMail(ctx context.Context, e *schema.Email) (*smtp.Client, erro
 	}
 	if err != nil {
 		_ = raw.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return client, nil
+	return client, raw, nil
 }
 
 // greet says hello, secures the connection and logs in. step names what failed.

@@ -362,21 +362,58 @@ func TestMailServerHangs(t *testing.T) {
 			})
 		}
 	}
-	t.Run("the end of the context", func(t *testing.T) {
-		t.Parallel()
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	for _, secure := range []string{"implicit", "none"} {
+		t.Run("the end of the context, "+secure, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					defer conn.Close()
+					if secure == "none" {
+						_, _ = io.WriteString(conn, "220 hi\r\n")
+					}
+				}
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			e := &schema.Email{Server: listener.Addr().String(), TLS: secure, From: "rsm@shop.example", To: []string{"a@shop.example"}, Timeout: 5 * time.Second}
+			started := time.Now()
+			_, err = Run(ctx, schema.Handler{Name: "mail", Email: e}, eventTask(`{}`), secretEnv(t))
+			if took := time.Since(started); !errors.Is(err, context.DeadlineExceeded) || took > 3*time.Second {
+				t.Errorf("it ends after %v with %v", took, err)
+			}
+		})
+	}
+}
+
+// A server that never comes to an end does not fill the memory.
+func TestMailServerTalksOn(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		for err == nil {
+			_, err = io.WriteString(conn, strings.Repeat("220-and another thing\r\n", 100))
 		}
-		defer listener.Close()
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		e := &schema.Email{Server: listener.Addr().String(), TLS: "implicit", From: "rsm@shop.example", To: []string{"a@shop.example"}, Timeout: time.Minute}
-		_, err = Run(ctx, schema.Handler{Name: "mail", Email: e}, eventTask(`{}`), secretEnv(t))
-		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("it ends with %v", err)
-		}
-	})
+	}()
+	e := &schema.Email{Server: listener.Addr().String(), TLS: "none", From: "rsm@shop.example", To: []string{"a@shop.example"}}
+	_, err = Run(t.Context(), schema.Handler{Name: "mail", Email: e}, eventTask(`{}`), secretEnv(t))
+	var f *Failure
+	if !errors.As(err, &f) || f.Permanent() || !strings.Contains(f.Error(), "it says more than 1.0 MiB") {
+		t.Errorf("it ends with %v", err)
+	}
 }
 
 // readTo reads lines until one begins with prefix.

@@ -74,7 +74,10 @@ type Summary struct {
 type Tile struct{ Name, Value, Note, State string }
 
 // Attention is something that somebody should look at.
-type Attention struct{ What, Why, State string }
+type Attention struct {
+	What, Why, State string
+	weight           float64 // of two in the same state the heavier comes first
+}
 
 // Chart is one chart over time.
 type Chart struct {
@@ -170,7 +173,7 @@ func (f *fleet) summarize(title, cluster string, top int, facts *Facts) *Summary
 	}
 	s.attendFacts(facts)
 	if len(f.left) > 0 {
-		s.attend(Attention{"hosts", fmt.Sprintf("more than %d: the others are not in this report", maxHosts), Warn})
+		s.attend(Attention{"hosts", fmt.Sprintf("more than %d: the others are not in this report", maxHosts), Warn, 100})
 	}
 	s.tiles(f, hosts, nodes)
 	s.judge(hosts, f.until)
@@ -178,7 +181,9 @@ func (f *fleet) summarize(title, cluster string, top int, facts *Facts) *Summary
 	s.Charts = f.charts(hosts, nodes)
 	s.hostRows(hosts, f.until)
 	s.nodeRows(nodes, f.until)
-	slices.SortStableFunc(s.Attention, func(a, b Attention) int { return level(a.State) - level(b.State) })
+	slices.SortStableFunc(s.Attention, func(a, b Attention) int {
+		return cmp.Or(level(a.State)-level(b.State), cmp.Compare(b.weight, a.weight))
+	})
 	if s.More = len(s.Attention) - maxAttention; s.More > 0 {
 		s.Attention = s.Attention[:maxAttention]
 	}
