@@ -2,18 +2,14 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
-
-	"rsm/runtime/worker/queue"
 )
 
 // memory measures what a task costs that waits.
@@ -33,6 +29,58 @@ func (b *bench) memory(ctx context.Context, c contender) error {
 	after, err := s.used(ctx)
 	b.note("bytes, "+c.name(), float64(after-before)/float64(b.tasks))
 	return err
+}
+
+// The ways to add tasks.
+const (
+	addOne   = "tasks added in a second, one after the other"
+	addMany  = "tasks added in a second by 50 goroutines, one each"
+	addBatch = "tasks added in a second, 100 at once"
+)
+
+// adding measures how fast tasks are added.
+func (b *bench) adding(ctx context.Context, c contender) error {
+	s, err := b.start(ctx, plain)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	for what, senders := range map[string]int{addOne: 1, addMany: 50} {
+		n := b.tasks / 10 * min(senders, 5)
+		took, err := b.submitAll(ctx, c, s.addr, n, senders)
+		if err != nil {
+			return err
+		}
+		b.note(what+", "+c.name(), float64(n)/took.Seconds())
+	}
+	if c != (rsm{}) {
+		return nil
+	}
+	began := time.Now()
+	err = c.add(ctx, s.addr, b.tasks)
+	b.note(addBatch+", rsm", float64(b.tasks)/time.Since(began).Seconds())
+	return err
+}
+
+// submitAll adds n tasks, each by itself, by some senders with one client.
+func (b *bench) submitAll(ctx context.Context, c contender, addr string, n, senders int) (time.Duration, error) {
+	add, end, err := c.submit(ctx, addr)
+	if err != nil {
+		return 0, err
+	}
+	defer end()
+	var all sync.WaitGroup
+	errs := make([]error, senders)
+	began := time.Now()
+	for i := range senders {
+		all.Go(func() {
+			for j := i; j < n && errs[i] == nil; j += senders {
+				errs[i] = add(payload)
+			}
+		})
+	}
+	all.Wait()
+	return time.Since(began), errors.Join(errs...)
 }
 
 // rate measures how many tasks that wait are run in a second: from the first to the
@@ -127,65 +175,6 @@ func (b *bench) thousand(ctx context.Context, c contender, addr string) error {
 	}
 	all.Wait()
 	return errs[0]
-}
-
-// Worker as the first argument is a process of "bench queue" that is killed: it
-// takes one task and sleeps.
-const Worker = "queue-worker"
-
-// Sleep is that process.
-func Sleep(ctx context.Context, addr string) error {
-	return rsm{}.work(ctx, addr, 1, func([]byte) { time.Sleep(time.Hour) })
-}
-
-// redelivery measures how long the task of a killed worker waits for another.
-func (b *bench) redelivery(ctx context.Context) error {
-	s, err := b.start(ctx, plain)
-	if err != nil {
-		return err
-	}
-	defer s.stop()
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	victim := exec.CommandContext(ctx, self, Worker, s.addr)
-	victim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := victim.Start(); err != nil {
-		return err
-	}
-	if err := (rsm{}).add(ctx, s.addr, 1); err != nil {
-		return err
-	}
-	client, err := rsm{}.connect(s.addr)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	tasks := queue.New(client.Client, settings)
-	for active := int64(0); active == 0; {
-		stats, err := tasks.Stats(ctx)
-		if err != nil {
-			return err
-		}
-		active = stats.Active
-	}
-	again := make(chan time.Time, 1)
-	stop := inBackground(ctx, func(ctx context.Context) error {
-		return rsm{}.work(ctx, s.addr, 1, func([]byte) { again <- time.Now() })
-	})
-	defer stop()
-	time.Sleep(settings.Lease) // its lease is extended by now
-	killed := time.Now()
-	_ = victim.Process.Kill()
-	_ = victim.Wait()
-	select {
-	case at := <-again:
-		b.note("redelivery", at.Sub(killed).Seconds())
-	case <-time.After(time.Minute):
-		return fmt.Errorf("the task of a killed worker did not run again in a minute")
-	}
-	return stop()
 }
 
 // inBackground runs work until stop is called, which returns its error.
