@@ -5,6 +5,7 @@ package fanin
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -53,6 +54,9 @@ func Run(ctx context.Context, args []string, out, progress io.Writer) error {
 			return fmt.Errorf("measure %d agents every %s: %w", o.agents, interval, err)
 		}
 		rows = append(rows, r.row(o, interval))
+		if len(r.late) == 0 {
+			return errors.New("no task was seen to be added")
+		}
 		if r.broken(float64(o.agents) / interval.Seconds()) {
 			break
 		}

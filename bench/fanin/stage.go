@@ -134,7 +134,9 @@ func (s *stage) publish(ctx context.Context) error {
 	for _, r := range operations.Rules {
 		add("rule/"+r.Name, r)
 	}
-	return errors.Join(err, client.HSet(ctx, reconcile.OperationsKey, values...).Err())
+	// Queues tell of new tasks while somebody watches.
+	watched := client.Set(ctx, "rsm:{q}:watched", 1, 0).Err()
+	return errors.Join(err, watched, client.HSet(ctx, reconcile.OperationsKey, values...).Err())
 }
 
 // dispatch starts two dispatchers and waits until both are there.
