@@ -2,7 +2,7 @@
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 
-.PHONY: help setup build test lint demo demo-down bench bench-proxy bench-gitops bench-agent bench-fanin chaos clean
+.PHONY: help setup build test lint demo demo-down bench bench-proxy bench-gitops bench-queue bench-agent bench-fanin chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ bench-proxy: ## measure the proxy beside HAProxy and nutcracker, rewrite its sec
 
 bench-gitops: ## measure the service: from a push to the servers, at rest, with a large repository
 	@scripts/bench.sh gitops
+
+bench-queue: ## measure workers and tasks beside asynq
+	@scripts/bench.sh queue
 
 bench-agent: ## measure what an agent costs its host, beside node_exporter
 	@scripts/bench.sh agent
