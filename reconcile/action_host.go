@@ -122,7 +122,7 @@ func (a StopRole) Done(s *State) bool {
 
 // String is the line in a plan.
 func (a StopRole) String() string {
-	return fmt.Sprintf("stop %s on %s: %s", a.Role.Kind, a.Role.Addr, a.Reason)
+	return fmt.Sprintf("stop %s on %s: %s", a.Role.Kind, place(a.Role.Addr), a.Reason)
 }
 
 func (a StopRole) onHost() []string {

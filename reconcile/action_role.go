@@ -1,6 +1,10 @@
 package reconcile
 
-import "fmt"
+import (
+	"fmt"
+
+	"rsm/schema"
+)
 
 // ReloadRole gives a running role of rsm new settings. A proxy takes them without
 // dropping a connection; the others end what they do and are started again, which
@@ -82,12 +86,20 @@ func aboutRole(action Action) bool {
 	return false
 }
 
+// place is an address for people: without the port 0 of those who listen nowhere.
+func place(addr schema.Addr) string {
+	host, port := addr.Split()
+	if port == "0" {
+		return host
+	}
+	return string(addr)
+}
+
 // startText is how the start of a role of rsm is written down.
 func (a StartRole) startText() string {
-	text := fmt.Sprintf("start %s on %s", a.Role.Kind, a.Role.Addr)
-	if a.Role.Kind != KindProxy {
-		host, _ := a.Role.Addr.Split()
-		return fmt.Sprintf("start %s on %s", a.Role.Kind, host)
+	text := fmt.Sprintf("start %s on %s", a.Role.Kind, place(a.Role.Addr))
+	if a.Proxy == nil {
+		return text
 	}
 	for _, l := range a.Proxy.Proxy.Listeners {
 		if l.Addr == "" {

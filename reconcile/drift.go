@@ -91,7 +91,7 @@ func diff(c *schema.Cluster, s *State, master *RedisState) []Drift {
 		if !r.Running {
 			continue // its data stays where it is, which is no difference
 		}
-		drifts = append(drifts, Drift{r.Name, fieldRole, string(r.Kind) + " " + string(r.Addr), "", Surplus})
+		drifts = append(drifts, Drift{r.Name, fieldRole, string(r.Kind) + " " + place(r.Addr), "", Surplus})
 	}
 	return append(drifts, diffRegistration(c, s, master)...)
 }

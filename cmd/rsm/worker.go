@@ -100,7 +100,7 @@ func specWorker(ctx context.Context, con *console, name, path string) (schema.Wo
 // runWorker runs a worker until ctx ends; an end by a signal is a good one.
 func runWorker(ctx context.Context, con *console, role schema.WorkerRole, digest, spool, file string) error {
 	log := slog.New(slog.NewTextHandler(con.err, nil)).With("worker", role.Worker.Name)
-	if err := os.MkdirAll(spool, 0o750); err != nil {
+	if err := os.MkdirAll(spool, 0o700); err != nil {
 		return fmt.Errorf("start worker %s: make its spool directory: %w", role.Worker.Name, err)
 	}
 	client, err := bus.Connect(role.Access, bus.Options{Name: "rsm-worker-" + role.Worker.Name, PoolSize: len(role.Worker.Queues) + 16})
