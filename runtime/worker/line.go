@@ -54,6 +54,7 @@ func (r *run) follow(ctx context.Context) {
 // operations takes what reconcile has published. What cannot be read leaves all as
 // it is.
 func (r *run) operations(ctx context.Context, ops schema.Operations, digest string, err error) {
+	defer poke(r.renewed)
 	if err != nil {
 		r.refusal.Store(err.Error())
 		r.Log.Error("keep the operations", "error", err)

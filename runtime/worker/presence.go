@@ -30,8 +30,11 @@ func (r *run) announce(ctx context.Context) {
 		} else if bad.over() {
 			r.Log.Info("reach the master again")
 		}
-		if !sleep(ctx, wait) {
+		select {
+		case <-ctx.Done():
 			return
+		case <-r.renewed:
+		case <-time.After(wait):
 		}
 	}
 }

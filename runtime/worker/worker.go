@@ -54,6 +54,7 @@ type run struct {
 	freed   chan struct{}
 	look    chan struct{}
 	relined chan struct{} // the lines are others
+	renewed chan struct{} // what the worker tells of itself is another
 	serial  int64         // of the fetcher's tokens
 	looked  time.Time     // when the fetcher last looked at all queues
 
@@ -142,6 +143,7 @@ func newRun(w *Worker, labels []string) *run {
 	all := r.Concurrency + r.Prefetch
 	r.jobs, r.ended = make(chan *job, all), make(chan outcome, max(all, ackBatch))
 	r.freed, r.look, r.relined = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)
+	r.renewed = make(chan struct{}, 1)
 	r.refusal.Store("")
 	r.follows.Store("")
 	return r

@@ -115,9 +115,9 @@ type Mode string
 // The modes.
 const (
 	Running Mode = ""
-	// Paused by Pause: tasks are taken in, and none is started.
+	// Stopped by Pause: tasks are taken in, and none is started.
 	Stopped Mode = "pause"
-	// Draining by Drain: no task is taken in, and those that wait are run. What a
+	// Drained by Drain: no task is taken in, and those that wait are run. What a
 	// program pushes by itself is taken in all the same.
 	Drained Mode = "drain"
 )
