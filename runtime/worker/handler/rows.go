@@ -140,7 +140,7 @@ func (s *sketch) highest() float64 {
 func (s *Summary) hostRows(hosts []*host, until time.Time) {
 	for _, h := range hosts {
 		row := HostRow{
-			Name: h.name, State: Good, Said: "reports", Samples: figure(float64(h.samples)), Gaps: "none",
+			Name: h.name, State: Good, Samples: figure(float64(h.samples)), Gaps: "none",
 			CPU: h.series[cpu].spread(cpu), Mem: h.series[mem].spread(mem), Disk: h.series[disk].spread(disk),
 			Load: figure(h.series[load].quantile(0.95)), Net: "–", Spark: spark(&h.series[cpu]),
 		}
@@ -157,15 +157,36 @@ func (s *Summary) hostRows(hosts []*host, until time.Time) {
 		} else if n > 0 {
 			row.Gaps = fmt.Sprint(n)
 		}
-		if quiet := h.silent(until); quiet > 0 {
-			row.Said = "silent for " + fill.Duration(quiet)
-		}
+		row.Said = row.said(h, until)
 		s.Hosts = append(s.Hosts, row)
 	}
 	slices.SortStableFunc(s.Hosts, func(a, b HostRow) int { return level(a.State) - level(b.State) })
 	if s.HostsMore = len(s.Hosts) - maxRows; s.HostsMore > 0 {
 		s.Hosts = s.Hosts[:maxRows]
 	}
+}
+
+// said is what is the matter with a host, in a word or two.
+func (r *HostRow) said(h *host, until time.Time) string {
+	if quiet := h.silent(until); quiet > 0 {
+		return "silent for " + fill.Duration(quiet)
+	}
+	var words []string
+	for _, c := range []struct {
+		name string
+		is   bool
+	}{
+		{"CPU", r.CPU.State != Good}, {"memory", r.Mem.State != Good}, {"disk", r.Disk.State != Good},
+		{"gaps", len(h.gaps) > 0}, {"drops", h.dropped > 0},
+	} {
+		if c.is {
+			words = append(words, c.name)
+		}
+	}
+	if len(words) == 0 {
+		return "fine"
+	}
+	return strings.Join(words, ", ")
 }
 
 func (s *Summary) nodeRows(nodes []*node, until time.Time) {
