@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -32,7 +33,7 @@ func TestKilled(t *testing.T) {
 	s := alone(t)
 	s.operate("1", loaded)
 	crew := map[string]*exec.Cmd{"a": s.spawn("a"), "b": s.spawn("b"), "c": s.spawn("c")}
-	const events = 12_000
+	const events = 6_000
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -77,6 +78,39 @@ func TestKilled(t *testing.T) {
 	t.Logf("%d kills", kills)
 }
 
+// TestFrozen: a dispatcher that stands still holds up what it has for two seconds,
+// and does nothing a second time when it goes on.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	s := alone(t)
+	s.operate("1", loaded)
+	a, b := s.spawn("a"), s.spawn("b")
+	s.listens("a")
+	s.listens("b")
+	n := 0
+	send := func(events int) {
+		for range events / 2 {
+			s.send(fmt.Sprintf(`{"id":"e%d","host":"h%d","n":%d}`, n, n%7, n*10+1))
+			s.rdb.Publish(context.Background(), bus.Channel, `{"host":"h1","n":11}`)
+			n += 2
+		}
+	}
+	send(400)
+	_ = a.Process.Signal(syscall.SIGSTOP)
+	send(400)
+	s.wantTasks("q", 800)
+	_ = a.Process.Signal(syscall.SIGCONT)
+	_ = b.Process.Signal(syscall.SIGSTOP)
+	send(400)
+	s.wantTasks("q", 1200)
+	_ = b.Process.Signal(syscall.SIGCONT)
+	send(400)
+	s.wantTasks("q", 1600)
+	if got := s.rdb.XLen(context.Background(), bus.Stream).Val(); got != 1600 {
+		t.Errorf("%d events", got)
+	}
+}
+
 // TestFailover: the master dies or freezes under load. What has reached its replica
 // is handed on once, and nothing that was sent again afterwards twice.
 func TestFailover(t *testing.T) {
@@ -95,7 +129,7 @@ func TestFailover(t *testing.T) {
 			began := time.Now()
 			failed, last := false, false
 			for n := 0; !last || len(outbox) > 0; n++ {
-				if last = time.Since(began) > 6*time.Second; !last {
+				if last = time.Since(began) > 5*time.Second; !last {
 					id := fmt.Sprintf("e%d", n)
 					sent[id] = n%10 == 0
 					outbox = append(outbox, fmt.Sprintf(`{"id":"%s","host":"h%d","n":%d}`, id, n%7, n))
