@@ -207,3 +207,26 @@ func TestSilentAgent(t *testing.T) {
 	redistest.Wait(t, 10*time.Second, redistest.Want("events", "[web1 a1 silent web1 a1 up web1 a1 silent]", func() string { return fmt.Sprint(states()) }))
 	s.wantTasks("n", 6)
 }
+
+// TestOvertaken: the event that ends an alert is handed on before the one that
+// raises it, and no other comes.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	s := alone(t)
+	s.operate("1", rules(nil))
+	s.run("d1")
+	s.run("d2")
+	now := time.Now().UnixMilli()
+	send := func(host string, cpu int, at int64) {
+		s.send(fmt.Sprintf(`{"host":"%s","cpu_usage":%d,"ts":%d}`, host, cpu, at))
+		s.quiet()
+	}
+	send("web1", 10, now-1000)
+	send("web1", 95, now-2000)
+	send("web2", 10, now-2000)
+	send("web2", 95, now-1000)
+	s.wantTold("oncall firing new 1 web2 is hot")
+	if n := s.rdb.HLen(context.Background(), Alerts).Val(); n != 1 {
+		t.Errorf("%d alerts", n)
+	}
+}

@@ -41,9 +41,12 @@ type judged struct {
 type known struct {
 	raw   string
 	alert *alert.Alert
+	// passed is the time of the last event that ended nothing, see overtaken; "" for
+	// none.
+	passed string
 }
 
-func newKnown(raw string) known { return known{raw, decode[alert.Alert](raw)} }
+func newKnown(raw string) known { return known{raw: raw, alert: decode[alert.Alert](raw)} }
 
 func newBatch(p *plan, of schema.Dispatcher) *batch {
 	return &batch{plan: p, of: of, heard: map[string]heard{}}
@@ -125,9 +128,9 @@ func (b *batch) hear(j *judged) {
 	b.heard[key] = heard{name: key, known: encode(a), last: a.Last, deadline: j.arrived.Add(limit)}
 }
 
-// fingerprints are those of the alerts that it is about.
-func (b *batch) fingerprints() []string {
-	var list []string
+// fingerprints are those of the alerts that it is about, and of those among them
+// that events are about of which no next one is promised.
+func (b *batch) fingerprints() (list, single []string) {
 	seen := map[string]bool{}
 	for _, j := range b.open {
 		for _, v := range j.verdicts {
@@ -135,9 +138,12 @@ func (b *batch) fingerprints() []string {
 				seen[v.Fingerprint] = true
 				list = append(list, v.Fingerprint)
 			}
+			if j.single() {
+				single = append(single, v.Fingerprint)
+			}
 		}
 	}
-	return list
+	return list, unique(single)
 }
 
 // commit is what is to be done, and which event each unit comes of. Events follow
@@ -172,6 +178,10 @@ func (b *batch) unit(j *judged, states map[string]known) *unit {
 	for _, v := range j.verdicts {
 		before := states[v.Fingerprint]
 		next, changed := b.plan.rules.Advance(before.alert, v, alert.Event(j.event), b.now)
+		if before.alert == nil && j.single() {
+			changed = u.overtaken(v, &before, j.event.TS) && changed
+			states[v.Fingerprint] = before
+		}
 		if !changed {
 			continue
 		}
@@ -179,6 +189,30 @@ func (b *batch) unit(j *judged, states map[string]known) *unit {
 		states[v.Fingerprint] = u.moved(before, next, b.now)
 	}
 	return u
+}
+
+// single says that no next event is promised.
+func (j *judged) single() bool { return j.event.Fields["interval"] == nil }
+
+// overtaken sees to it that an event which ends an alert does so, too, when another
+// dispatcher is late with the one that raises it, as no further event mends that: it
+// leaves a note, and whoever raises an alert looks for one. It reports whether the
+// alert may be raised.
+func (u *unit) overtaken(v alert.Verdict, before *known, at time.Time) bool {
+	if v.State == alert.True {
+		u.set(passed, v.Fingerprint, before.passed, keep)
+		last, _ := strconv.ParseInt(before.passed, 10, 64)
+		return at.UnixMilli() >= last
+	}
+	// Notes are not compared, only what they are about: else those who leave notes
+	// would be in each other's way.
+	if after := strconv.FormatInt(at.UnixMilli(), 10); v.State == alert.Cleared && after > before.passed { // of equal length until the year 2286
+		u.set(Alerts, v.Fingerprint, before.raw, keep)
+		u.do("HSET", passed, v.Fingerprint, after)
+		u.do("PEXPIRE", passed, "300000")
+		before.passed = after
+	}
+	return true
 }
 
 // bury keeps what is no good, for people to look at.

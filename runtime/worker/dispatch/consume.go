@@ -160,9 +160,19 @@ func (c *consumer) take(b *batch, entry redis.XMessage) int {
 
 // settle does all that can be done of a batch now. What is left stays open.
 func (c *consumer) settle(ctx context.Context, b *batch) error {
-	known, err := c.states(ctx, b.fingerprints())
+	fingerprints, single := b.fingerprints()
+	notes, err := c.fields(ctx, passed, single) // before what they are about
 	if err != nil {
 		return err
+	}
+	known, err := c.states(ctx, fingerprints)
+	if err != nil {
+		return err
+	}
+	for fingerprint, at := range notes {
+		state := known[fingerprint]
+		state.passed = at
+		known[fingerprint] = state
 	}
 	work, of := b.commit(known)
 	r, err := work.run(ctx, c.client)

@@ -78,6 +78,7 @@ const (
 // The names of what is theirs alone. The scripts have more of them.
 const (
 	due       = "rsm:due"            // what is to be looked at, by time: "a:", "g:", "b:" or "s:" and its name
+	passed    = "rsm:alerts:passed"  // fingerprints to when an event ended nothing, for five minutes
 	revisions = "rsm:groups:rev"     // how often the alerts of a group have changed
 	members   = "rsm:group:"         // and its key: fingerprints
 	firing    = "rsm:firing:"        // and the name of a rule: fingerprints

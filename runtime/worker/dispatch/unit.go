@@ -65,9 +65,9 @@ func (u *unit) moved(before known, next *alert.Alert, now time.Time) known {
 		u.index(old, next, now)
 	}
 	if next == nil {
-		return known{}
+		after = ""
 	}
-	return known{after, next}
+	return known{after, next, before.passed}
 }
 
 // index keeps what lists alerts, and makes their groups due.

@@ -36,6 +36,7 @@ for _, g in ipairs(groups) do
     end
   end
 end
+if call('HLEN', 'rsm:alerts:passed') > 100000 then call('DEL', 'rsm:alerts:passed') end
 if not floor then return 0 end
 
 local cut = 0
