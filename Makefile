@@ -50,8 +50,10 @@ bench-agent: ## measure what an agent costs its host, beside node_exporter
 bench-fanin: ## measure dispatchers under the events of 10,000 agents
 	@scripts/bench.sh fanin
 
-chaos: ## break all that is behind a proxy for ten minutes, while 200 clients check every reply
+chaos: ## break all that is behind a proxy for ten minutes, under 200 clients; kill workers and masters under 100,000 tasks
 	go test ./runtime/proxy -run '^TestChaos$$' -v -chaos 10m -seed 0 -timeout 40m
+	go test ./runtime/worker -run '^TestChaos$$' -v -tasks 100000 -timeout 40m
+	go test ./runtime/worker/alert -cases 2000 -timeout 40m
 
 clean: ## remove what was built
 	rm -rf bin
