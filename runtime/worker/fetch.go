@@ -116,14 +116,14 @@ func (r *run) reserve(ctx context.Context, l *line, n int) int {
 		}
 		return 0
 	}
-	if l.trouble.over() {
-		r.Log.Info("reserve tasks again", "queue", l.name)
-		r.regain(ctx, l)
-	}
 	for _, lease := range leases {
 		j := &job{lease: lease, line: l}
 		r.take(j)
 		r.jobs <- j // has room for all that are open
+	}
+	if l.trouble.over() { // after take: what this one took is not lost
+		r.Log.Info("reserve tasks again", "queue", l.name)
+		r.regain(ctx, l)
 	}
 	switch {
 	case why == queue.TooFast:
