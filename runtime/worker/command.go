@@ -19,7 +19,7 @@ type Input struct {
 }
 
 // Commands runs the commands of queues, see handler.Exec: no shell, in a process
-// group that ends with it, and what it writes, up to 16 KiB from its end, is the
+// group that ends with it, and its standard output, up to 16 KiB from its end, is the
 // result, as JSON when it is some and else as a string. A command that ends with
 // another code than 0 is run again; 126 and 127, which say that there is no such
 // command, make the task dead.

@@ -349,7 +349,7 @@ func TestCommands(t *testing.T) {
 	sh := func(script string) schema.Exec { return schema.Exec{Argv: []string{"/bin/sh", "-c", script}} }
 	types := []schema.TaskType{
 		{Name: "cat", Command: sh("cat")},
-		{Name: "text", Command: sh("echo hello")},
+		{Name: "text", Command: sh("echo noise >&2; echo hello")},
 		{Name: "again", Command: sh("exit 75")},
 		{Name: "none", Command: schema.Exec{Argv: []string{"/no/such/program"}}},
 		{Name: "slow", Command: sh("sleep 60 & sleep 60"), Timeout: 200 * time.Millisecond},

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,9 +36,9 @@ func (r *run) command(ctx context.Context, x *schema.Exec) (string, error) {
 }
 
 // Exec runs a command without a shell: input on its standard input, in a process
-// group of its own that does not outlive it. It returns what the command wrote,
-// its end when that is long, without secrets. The error is a *Failure: permanent
-// when the command is not there or cannot be run (also by its own exit code 126 or
+// group of its own that does not outlive it. It returns what the command wrote to
+// its standard output, the end when that is long, without secrets. The error is a
+// *Failure, with the standard error, or the output when that is empty: permanent when the command is not there or cannot be run (also by its own exit code 126 or
 // 127), else one to try again.
 //
 // Its environment is PATH, HOME, LANG and TZ of the worker, what x declares, and
@@ -56,8 +57,8 @@ func (r *run) execute(ctx context.Context, x schema.Exec, input []byte) (string,
 	if err != nil {
 		return "", err
 	}
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
+	var out, complaints tail
+	cmd.Stdout, cmd.Stderr = &out, &complaints
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOEXEC) {
 			return "", permanent("run %s: %w", x.Argv[0], err)
@@ -70,11 +71,10 @@ func (r *run) execute(ctx context.Context, x schema.Exec, input []byte) (string,
 	if errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success() && ctx.Err() == nil {
 		err = nil // only a process that it left behind held its output open
 	}
-	said := out.String()
 	if err == nil {
-		return said, nil
+		return out.String(), nil
 	}
-	return said, r.exitVerdict(ctx, x.Argv[0], err, said)
+	return out.String(), r.exitVerdict(ctx, x.Argv[0], err, cmp.Or(complaints.String(), out.String()))
 }
 
 // prepare finds the command and sets what it gets.
