@@ -164,36 +164,51 @@ func (q *Queue) fill(ctx context.Context, list []Info) ([]Info, error) {
 		ids[i] = info.ID
 	}
 	pipe := q.rdb.Pipeline()
-	get := func(name string) *redis.SliceCmd { return pipe.HMGet(ctx, q.key(name), ids...) }
-	m, a, c, errs, own, res := get("m"), get("a"), get("c"), get("err"), get("own"), get("res")
+	r := q.ask(ctx, pipe, ids)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
 	out := list[:0]
 	for i, info := range list {
-		msg, ok := m.Val()[i].(string)
-		info.Failures, info.Crashes = number(a.Val()[i]), number(c.Val()[i])
-		info.LastError, _ = errs.Val()[i].(string)
-		token, _ := own.Val()[i].(string)
-		info.Owner = owner(token)
-		result, _ := res.Val()[i].(string)
-		switch {
-		case info.State == Finished:
-			info.Result = json.RawMessage(result)
-			info.Type = resultType(result)
-		case !ok && info.State == Pending: // adopted when a worker takes it
-			info.Task, _ = decode("", rawMark+ids[i])
-			info.Raw = true
-		case !ok:
-			continue
-		default:
-			info.Task, _ = decode(ids[i], msg)
-			info.Raw = strings.HasPrefix(msg, rawMark)
+		if info, ok := r.complete(i, info); ok {
+			out = append(out, info)
 		}
-		info.Born, _ = BornAt(info.ID)
-		out = append(out, info)
 	}
 	return out, nil
+}
+
+// records are what the hashes know of tasks.
+type records struct{ m, a, c, errs, own, res *redis.SliceCmd }
+
+func (q *Queue) ask(ctx context.Context, pipe redis.Pipeliner, ids []string) records {
+	get := func(name string) *redis.SliceCmd { return pipe.HMGet(ctx, q.key(name), ids...) }
+	return records{m: get("m"), a: get("a"), c: get("c"), errs: get("err"), own: get("own"), res: get("res")}
+}
+
+// complete adds what is known of the i-th task that was asked for. It reports whether
+// the task is there.
+func (r records) complete(i int, info Info) (Info, bool) {
+	msg, ok := r.m.Val()[i].(string)
+	info.Failures, info.Crashes = number(r.a.Val()[i]), number(r.c.Val()[i])
+	info.LastError, _ = r.errs.Val()[i].(string)
+	token, _ := r.own.Val()[i].(string)
+	info.Owner = owner(token)
+	result, _ := r.res.Val()[i].(string)
+	switch {
+	case info.State == Finished:
+		info.Result = json.RawMessage(result)
+		info.Type = resultType(result)
+	case !ok && info.State == Pending: // adopted when a worker takes it
+		info.Task, _ = decode("", rawMark+info.ID)
+		info.Raw = true
+	case !ok:
+		return info, false
+	default:
+		info.Task, _ = decode(info.ID, msg)
+		info.Raw = strings.HasPrefix(msg, rawMark)
+	}
+	info.Born, _ = BornAt(info.ID)
+	return info, true
 }
 
 func number(word any) int {
@@ -226,8 +241,10 @@ func resultType(result string) string {
 
 // Get returns a task, or ErrNotFound.
 func (q *Queue) Get(ctx context.Context, id string) (Info, error) {
-	pipe := q.rdb.Pipeline()
-	known := pipe.HExists(ctx, q.key("m"), id)
+	info := Info{Task: Task{ID: id}, State: Pending}
+	// One transaction: a task that moves meanwhile would be in neither place.
+	pipe := q.rdb.TxPipeline()
+	known := q.ask(ctx, pipe, []string{id})
 	scores := map[State]*redis.FloatCmd{}
 	for state, name := range sorted {
 		scores[state] = pipe.ZScore(ctx, q.key(name), id)
@@ -235,21 +252,14 @@ func (q *Queue) Get(ctx context.Context, id string) (Info, error) {
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return Info{}, wrap("get task "+id+" of queue "+q.set.Name, err)
 	}
-	info := Info{Task: Task{ID: id}, State: Pending}
 	for state, score := range scores {
 		if score.Err() == nil {
 			info.State, info.At = state, time.UnixMilli(int64(score.Val()))
 		}
 	}
-	if !known.Val() && info.State != Finished {
+	info, _ = known.complete(0, info)
+	if info.ID == "" || known.m.Val()[0] == nil && info.State != Finished {
 		return Info{}, fmt.Errorf("queue %s has %w as %s", q.set.Name, ErrNotFound, strconv.Quote(id))
 	}
-	list, err := q.fill(ctx, []Info{info})
-	if err != nil {
-		return Info{}, wrap("get task "+id+" of queue "+q.set.Name, err)
-	}
-	if len(list) == 0 || list[0].Raw && list[0].ID == "" {
-		return Info{}, fmt.Errorf("queue %s has %w as %s", q.set.Name, ErrNotFound, strconv.Quote(id))
-	}
-	return list[0], nil
+	return info, nil
 }

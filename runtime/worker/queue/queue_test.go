@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -630,4 +631,34 @@ func TestDurable(t *testing.T) {
 		_, err := b.Add(t.Context(), named("c")...)
 		return err
 	})
+}
+
+// A task is always in some place, also for whoever looks while it moves.
+func TestGetOfATaskThatMoves(t *testing.T) {
+	b := start(t)
+	var latest atomic.Value
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 1500 {
+			id := fmt.Sprint("t", i)
+			b.add(queue.Task{ID: id, Type: "t"})
+			latest.Store(id)
+			for _, l := range b.reserve("w1", 1) {
+				_, _ = b.Ack(b.Context(), "w1", []queue.Done{{ID: l.ID, Token: l.Token, Keep: time.Hour, Result: []byte("1")}})
+			}
+		}
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		if id, ok := latest.Load().(string); ok {
+			if info, err := b.Get(t.Context(), id); err != nil {
+				t.Errorf("%+v: %v", info, err)
+			}
+		}
+	}
 }
