@@ -99,7 +99,7 @@ func TestPreview(t *testing.T) {
 		h    schema.Handler
 		want []string
 	}{
-		{schema.Handler{Email: &schema.Email{Server: "192.0.2.1:25", From: "rsm@x.example", To: []string{"a@b.example"}, Username: "u", Password: &secret}}, []string{"Subject: [FIRING] CPU of web1 at 97 % <b>", "To: <a@b.example>"}},
+		{schema.Handler{Email: &schema.Email{Server: "192.0.2.1:25", From: "rsm@x.example", To: []string{"a@b.example"}, Username: "u", Password: &secret}}, []string{"Subject: [FIRING] critical: CPU of web1 at 97 % <b>", "To: <a@b.example>"}},
 		{schema.Handler{Webhook: &schema.Webhook{URL: &secret, Secret: &secret, HeaderSecrets: map[string]schema.Secret{"Authorization": secret}}}, []string{"POST <secret>\n", "Authorization: <secret>", "sha256=<HMAC", `"reason":"new"`}},
 		{schema.Handler{Slack: &schema.Slack{URL: secret}}, []string{"POST <secret>\n", ":rotating_light:"}},
 		{schema.Handler{Rsm: &schema.AskServe{URL: "https://rsm.example", Token: &secret}}, []string{"POST https://rsm.example/api/v1/reconcile", "Authorization: Bearer <secret>"}},

@@ -188,7 +188,7 @@ func TestSlack(t *testing.T) {
 	if err := json.Unmarshal(got.body, &body); err != nil {
 		t.Fatal(err)
 	}
-	if body.Channel != "#ops" || body.Text != "[FIRING] CPU of &lt;!channel&gt; &amp; web1 at 97 % &lt;b&gt;" || body.Attachments[0].Color != "#c62828" ||
+	if body.Channel != "#ops" || body.Text != "[FIRING] critical: CPU of &lt;!channel&gt; &amp; web1 at 97 % &lt;b&gt;" || body.Attachments[0].Color != "#c62828" ||
 		!strings.Contains(body.Attachments[0].Blocks[0].Text.Text, "above 90 % for 5m") {
 		t.Errorf("it gets %s", got.body)
 	}

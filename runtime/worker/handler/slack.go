@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"rsm/internal/fill"
@@ -87,14 +89,21 @@ func (r *run) alertBlocks() []part {
 		if a.Description != "" {
 			text += "\n" + slackEscape.Replace(a.Description)
 		}
+		if facts := a.Facts(); len(facts) > 0 && facts[0].Name == "error" {
+			text += "\n" + slackEscape.Replace(facts[0].Value)
+		}
 		blocks = append(blocks, section(text))
-		about := []string{"rule " + a.Rule, a.Severity, "since " + a.Since.UTC().Format("2 Jan 15:04 UTC")}
+		about := []string{"rule " + a.Rule, a.Severity}
+		for _, name := range slices.Sorted(maps.Keys(a.Labels)) {
+			about = append(about, oneLine(name+" "+a.Labels[name]))
+		}
+		about = append(about, "since "+a.Since.UTC().Format("2 Jan 15:04 UTC"))
 		if !a.Ended.IsZero() {
 			about = append(about, "lasted "+fill.Duration(a.Ended.Sub(a.Since)))
 		}
 		blocks = append(blocks, part{"type": "context", "elements": []part{mrkdwn(slackEscape.Replace(strings.Join(about, " · ")))}})
 	}
-	last := "why now: " + m.Reason
+	last := "why now: " + m.Why()
 	if more := len(m.Alerts) - slackAlerts; more > 0 {
 		last = fmt.Sprintf("and %d more; %s", more, last)
 	}

@@ -223,7 +223,7 @@ func TestMailArrives(t *testing.T) {
 				t.Fatal(err)
 			}
 			for name, want := range map[string]string{
-				"From": `"rsm at shop" <rsm@shop.example>`, "Subject": "[FIRING] CPU of web1 at 97 % <b>", "Auto-Submitted": "auto-generated", "X-Rsm-Task": "n:mail:g:s",
+				"From": `"rsm at shop" <rsm@shop.example>`, "Subject": "[FIRING] critical: CPU of web1 at 97 % <b> in shop", "Auto-Submitted": "auto-generated", "X-Rsm-Task": "n:mail:g:s",
 				"Message-Id": "<" + digest("n:mail:g:s", "mail") + "@shop.example>", "Date": "Sat, 14 Mar 2026 12:00:00 +0000",
 			} {
 				if got := m.Header.Get(name); got != want {
