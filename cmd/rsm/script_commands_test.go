@@ -187,7 +187,7 @@ func lookup(ts *testscript.TestScript, name string) string {
 // environ is the part of the script's environment that rsm and servers look at.
 func environ(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "RSM_STATE_DIR", "NO_COLOR", "LAIN_PASSWORD", "RSM_GIT_TOKEN", "GORACE", "GOCOVERDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "RSM_STATE_DIR", "NO_COLOR", "LAIN_PASSWORD", "RSM_GIT_TOKEN", "RSM_TOKEN", "GORACE", "GOCOVERDIR"} {
 		if value := ts.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
