@@ -42,6 +42,8 @@ type Published struct {
 	Roles      map[string]string `json:"roles,omitempty"`
 	// Backlog is how many tasks are left in queues that the spec no longer has.
 	Backlog map[string]int64 `json:"backlog,omitempty"`
+	// Firing is how many alerts fire.
+	Firing int64 `json:"firing,omitempty"`
 	// Why says what keeps rsm from reading it, empty when nothing does.
 	Why string `json:"why,omitempty"`
 }

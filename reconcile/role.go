@@ -19,6 +19,9 @@ type RoleState struct {
 	// machine is Down when its process does not run.
 	Reach Reach  `json:"reach"`
 	Why   string `json:"why,omitempty"`
+	// Behind says why a dispatcher or worker does not follow the queues, handlers and
+	// rules that are published, empty when it does.
+	Behind string `json:"behind,omitempty"`
 	Loaded
 	Process Process `json:"process"`
 }

@@ -62,8 +62,16 @@ func watchAlerts(c *cli.Context, con *console, o *operations) error {
 	return failed
 }
 
+// shownAlert is an alert as the command shows it: with its text, and why nobody is
+// told of it.
+type shownAlert struct {
+	alert.Alert
+	Summary string `json:"summary,omitempty"`
+	Quiet   string `json:"quiet,omitempty"`
+}
+
 func showAlerts(ctx context.Context, w io.Writer, o *operations, asJSON bool) error {
-	list, err := dispatch.ReadAlerts(ctx, o.Client)
+	list, err := readAlerts(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -74,18 +82,38 @@ func showAlerts(ctx context.Context, w io.Writer, o *operations, asJSON bool) er
 		_, err = fmt.Fprintln(w, "There are no alerts.")
 		return err
 	}
-	slices.SortStableFunc(list, func(a, b alert.Alert) int { return cmp.Compare(rankOf(a), rankOf(b)) })
 	return writeAlerts(w, list, time.Now())
 }
 
-// rankOf puts first what fires.
-func rankOf(a alert.Alert) int {
-	return slices.Index([]alert.Status{alert.Firing, alert.Pending, alert.Resolved}, a.Status)
+// readAlerts lists the alerts, what fires first, and of that what is worst.
+func readAlerts(ctx context.Context, o *operations) ([]shownAlert, error) {
+	alerts, err := dispatch.ReadAlerts(ctx, o.Client)
+	if err != nil {
+		return nil, err
+	}
+	silences, err := dispatch.ReadSilences(ctx, o.Client)
+	if err != nil {
+		return nil, err
+	}
+	rules, _ := alert.Compile(o.published.Rules) // of those that cannot be compiled the text is left out
+	env := alert.Env{Now: time.Now(), Firing: alerts, Silences: silences}
+	list := []shownAlert{}
+	for _, a := range alerts {
+		list = append(list, shownAlert{a, rules.Summary(a), rules.Quiet(a, env)})
+	}
+	slices.SortStableFunc(list, func(a, b shownAlert) int { return slices.Compare(rankOf(a.Alert), rankOf(b.Alert)) })
+	return list, nil
 }
 
-func writeAlerts(w io.Writer, list []alert.Alert, now time.Time) error {
+// rankOf puts first what fires, and of that what is critical.
+func rankOf(a alert.Alert) []int {
+	return []int{slices.Index([]alert.Status{alert.Firing, alert.Pending, alert.Resolved}, a.Status),
+		-slices.Index([]string{"info", "warning", "critical"}, a.Severity)}
+}
+
+func writeAlerts(w io.Writer, list []shownAlert, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "STATUS\tSEVERITY\tRULE\tLABELS\tVALUE\tSINCE\tLAST EVENT")
+	fmt.Fprintln(table, "STATUS\tSEVERITY\tRULE\tLABELS\tVALUE\tSINCE\tLAST EVENT\tSUMMARY\tQUIET")
 	for _, a := range list {
 		value := "-"
 		if a.Value != nil {
@@ -99,8 +127,8 @@ func writeAlerts(w io.Writer, list []alert.Alert, now time.Time) error {
 		if a.Status == alert.Resolved {
 			since = a.Ended
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Status, cmp.Or(plain(a.Severity), "-"), plain(a.Rule), cmp.Or(strings.Join(labels, " "), "-"),
-			value, ago(since, now), ago(a.Last, now))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", a.Status, cmp.Or(plain(a.Severity), "-"), plain(a.Rule), cmp.Or(strings.Join(labels, " "), "-"),
+			value, ago(since, now), ago(a.Last, now), cmp.Or(cut(plain(a.Summary), 80), "-"), cmp.Or(plain(a.Quiet), "-"))
 	}
 	return table.Flush()
 }

@@ -184,6 +184,8 @@ type operationsStatus struct {
 	Rules    []string `json:"rules"`
 	// Settings is current or old.
 	Settings string `json:"settings"`
+	// Firing is how many alerts fire.
+	Firing int64 `json:"alerts_firing"`
 }
 
 type roleStatus struct {
@@ -194,8 +196,10 @@ type roleStatus struct {
 	Why     string          `json:"why,omitempty"`
 	// Settings is current, old or refused; empty when that is not known.
 	Settings string `json:"settings,omitempty"`
-	Version  string `json:"version,omitempty"`
-	PID      int    `json:"pid,omitempty"`
+	// Behind says why it does not follow what is published, empty when it does.
+	Behind  string `json:"behind,omitempty"`
+	Version string `json:"version,omitempty"`
+	PID     int    `json:"pid,omitempty"`
 }
 
 type quorumStatus struct {
@@ -266,7 +270,7 @@ func newRedisStatus(r, master *reconcile.RedisState) redisStatus {
 }
 
 func newRoleStatus(r *reconcile.RoleState, want string) roleStatus {
-	out := roleStatus{Name: r.Name, Kind: r.Kind, Address: r.Addr, Reach: r.Reach, Why: r.Why, Version: r.Version, PID: r.Process.PID}
+	out := roleStatus{Name: r.Name, Kind: r.Kind, Address: r.Addr, Reach: r.Reach, Why: r.Why, Behind: r.Behind, Version: r.Version, PID: r.Process.PID}
 	switch {
 	case r.Digest == "":
 	case r.Digest == want:
@@ -284,7 +288,7 @@ func newOperationsStatus(c *schema.Cluster, s *reconcile.State) *operationsStatu
 	if !reconcile.HasOperations(c) || s.Published == nil {
 		return nil
 	}
-	out := &operationsStatus{Digest: s.Published.Operations["digest"], Queues: []string{}, Handlers: []string{}, Rules: []string{}, Settings: "old"}
+	out := &operationsStatus{Digest: s.Published.Operations["digest"], Queues: []string{}, Handlers: []string{}, Rules: []string{}, Settings: "old", Firing: s.Published.Firing}
 	if out.Digest == reconcile.OperationsDigest(c) {
 		out.Settings = "current"
 	}

@@ -60,7 +60,15 @@ func writeStatus(w io.Writer, paint func(reconcile.Style, string) string, s *clu
 	}
 	_ = table.Flush()
 	if o := s.Operations; o != nil {
-		fmt.Fprintf(w, "  published: %d queues, %d handlers, %d rules, %s\n", len(o.Queues), len(o.Handlers), len(o.Rules), o.Settings)
+		fmt.Fprintf(w, "  published: %s, %s, %s, %s\n", counted(len(o.Queues), "queue"), counted(len(o.Handlers), "handler"), counted(len(o.Rules), "rule"), o.Settings)
+		if o.Firing > 0 {
+			fmt.Fprintf(w, "  %s\n", paint(reconcile.StyleHeld, fmt.Sprintf("alerts: %d firing, see rsm alerts", o.Firing)))
+		}
+	}
+	for _, r := range s.Roles {
+		if r.Behind != "" {
+			fmt.Fprintf(w, "  %s %s does not follow what is published: %s\n", paint(reconcile.StyleHeld, "!"), r.Name, plain(r.Behind))
+		}
 	}
 	fmt.Fprintf(w, "  quorum %d, majority %d: %d of %d sentinels up, %s\n", s.Quorum.Quorum, s.Quorum.Majority, s.Quorum.Up, s.Quorum.Total, failoverText(s.Quorum.OK))
 	writeDifferences(w, paint, s)

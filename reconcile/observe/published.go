@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ type holdings struct {
 // presenceKey is where roles of rsm tell that they are there: a hash of
 // "<kind>/<name>" to JSON.
 const presenceKey = "rsm:roles"
+
+// alertsKey is where dispatchers count the alerts: a hash of status to number.
+const alertsKey = "rsm:alerts:count"
 
 // presence is what rsm needs of it.
 type presence struct {
@@ -42,7 +46,7 @@ const (
 func (p *pass) heldQuestions() [][]any {
 	list := [][]any{{"HGETALL", reconcile.OperationsKey}, {"HGETALL", reconcile.RegistrationKey}}
 	if fields := p.presenceFields(); len(fields) > 0 {
-		list = append(list, []any{"TIME"}, append([]any{"HMGET", presenceKey}, fields...))
+		list = append(list, []any{"TIME"}, append([]any{"HMGET", presenceKey}, fields...), []any{"HGET", alertsKey, "firing"})
 	}
 	return list
 }
@@ -90,17 +94,32 @@ func (p *pass) publications(ctx context.Context, s *reconcile.State) {
 	if len(h.presence) == 0 {
 		return
 	}
+	s.Published.Firing, _ = strconv.ParseInt(h.presence[2].text(), 10, 64)
 	now, fields := serverTime(h.presence[0]), p.presenceFields()
 	answers, _ := h.presence[1].value.([]any)
 	for i, field := range fields {
 		name := strings.SplitN(field.(string), "/", 2)[1]
 		r := s.Roles[name]
-		if r == nil || r.Process.Local || i >= len(answers) {
+		if r == nil || i >= len(answers) {
 			continue
 		}
 		text, _ := answers[i].(string)
-		r.Reach, r.Why, r.Loaded = fromAfar(text, now)
+		if !r.Process.Local {
+			r.Reach, r.Why, r.Loaded = fromAfar(text, now)
+		}
+		if r.Reach == reconcile.Up {
+			r.Behind = refusal(text)
+		}
 	}
+}
+
+// refusal is why a role does not follow what is published, empty when it does.
+func refusal(text string) string {
+	var seen presence
+	if json.Unmarshal([]byte(text), &seen) != nil {
+		return ""
+	}
+	return seen.Refusal
 }
 
 // fromAfar is what a role on another machine tells of itself.

@@ -27,10 +27,11 @@ func TestPublished(t *testing.T) {
 	master := live.Redis[0]
 	seconds, _ := strconv.ParseInt(master.Do("TIME").([]any)[0].(string), 10, 64)
 	announce := func(name string, seen time.Time) {
-		text, _ := json.Marshal(map[string]any{"kind": "worker", "name": name, "digest": "d", "version": "v", "seen": seen, "every": 5 * time.Second})
+		text, _ := json.Marshal(map[string]any{"kind": "worker", "name": name, "digest": "d", "version": "v", "seen": seen, "every": 5 * time.Second, "refusal": name + " says no"})
 		master.Do("HSET", "rsm:roles", "worker/"+name, string(text))
 	}
 	announce("fresh", time.Unix(seconds, 0))
+	master.Do("HSET", "rsm:alerts:count", "firing", "2", "pending", "5")
 	announce("late", time.Unix(seconds-60, 0))
 	master.Do("HSET", reconcile.OperationsKey, "queue/gone", `{"Name":"gone"}`, "digest", "x")
 	master.Do("HSET", reconcile.RegistrationKey, "box", "{}")
@@ -47,6 +48,9 @@ func TestPublished(t *testing.T) {
 	equal(t, "tasks", s.Published.Backlog["gone"], 3)
 	equal(t, "fresh", s.Roles["fresh"].Reach, reconcile.Up)
 	equal(t, "its digest", s.Roles["fresh"].Digest, "d")
+	equal(t, "its refusal", s.Roles["fresh"].Behind, "fresh says no")
+	equal(t, "the refusal of one that is gone", s.Roles["late"].Behind, "")
+	equal(t, "firing", s.Published.Firing, 2)
 	equal(t, "late", s.Roles["late"].Reach, reconcile.Unknown)
 	equal(t, "never", s.Roles["never"].Why, "it has not told Redis that it is there")
 	if why := s.Roles["late"].Why; !strings.Contains(why, "told Redis that it is there 1m") {
