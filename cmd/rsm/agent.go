@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"rsm/reconcile"
-	"rsm/reconcile/host"
 	"rsm/runtime/agent"
 	"rsm/schema"
 )
@@ -51,35 +49,14 @@ type agentProcess struct {
 // loadAgent reads the settings that the command line asks for.
 func loadAgent(c *cli.Context, con *console) (agentProcess, error) {
 	a := agentProcess{Agent: &agent.Agent{Version: version}, file: c.String("config")}
-	var content []byte
 	var err error
-	switch {
-	case a.file != "" && c.NArg() > 0:
-		return a, usage("--config takes the place of NAME and PATH")
-	case a.file != "":
-		if content, err = os.ReadFile(a.file); err == nil {
-			err = schema.Decode(content, &a.Role)
-		}
-		if err != nil {
-			return a, fmt.Errorf("read agent: %s: %w", a.file, err)
-		}
-	case c.Bool("once") && c.NArg() == 0:
+	if c.Bool("once") && c.NArg() == 0 && a.file == "" {
 		a.Role.Agent = thisHost()
-	default:
-		var name, path string
-		if name, path, err = proxyArgs(c.Args().Slice()); err == nil {
-			a.Role, err = specAgent(c.Context, con, name, path)
-		}
-		if err == nil {
-			content, err = schema.Encode(a.Role)
-		}
+	} else {
+		a.Role, a.Digest, err = loadRole(c, con, reconcile.KindAgent, (*schema.Spec).AgentRole)
 	}
-	if err != nil {
-		return a, err
-	}
-	a.Digest = schema.DigestOf(content)
 	a.Log = slog.New(slog.NewTextHandler(con.err, nil)).With("agent", a.Role.Agent.Name)
-	return a, nil
+	return a, err
 }
 
 // run runs the agent until ctx ends; an end by a signal is a good one.
@@ -87,12 +64,7 @@ func (a agentProcess) run(ctx context.Context) error {
 	a.Rest = newSlim().rest
 	a.Ready = func() {
 		a.Log.Info("sample", "host", a.Role.Agent.Host, "every", a.Role.Agent.Interval, "cluster", a.Role.Access.Cluster)
-		if a.file == "" {
-			return
-		}
-		if err := host.WriteLoaded(a.file, reconcile.Loaded{Version: version, Digest: a.Digest}); err != nil {
-			a.Log.Error("tell what is loaded", "error", err)
-		}
+		tellLoaded(a.Log, a.file, a.Digest)
 	}
 	return a.Run(ctx)
 }
@@ -113,29 +85,4 @@ func thisHost() schema.Agent {
 		name = "localhost"
 	}
 	return schema.Agent{Name: name, Host: name, Interval: time.Second}
-}
-
-// specAgent finds an agent in a spec; the name may be empty when there is one.
-func specAgent(ctx context.Context, con *console, name, path string) (schema.AgentRole, error) {
-	spec, err := loadSpec(ctx, con, path)
-	if err != nil {
-		return schema.AgentRole{}, err
-	}
-	if name == "" {
-		var names []string
-		for _, cluster := range spec.Clusters {
-			for _, a := range cluster.Agents {
-				names = append(names, a.Name)
-			}
-		}
-		if len(names) != 1 {
-			return schema.AgentRole{}, usage("%s has %d agents %s: give the NAME of one", path, len(names), strings.Join(names, ", "))
-		}
-		name = names[0]
-	}
-	role, err := spec.AgentRole(name)
-	if err != nil {
-		return role, usage("%s: %v", path, err)
-	}
-	return role, nil
 }

@@ -93,22 +93,9 @@ func renderedProxy(file string) proxySource {
 
 // specProxy finds a proxy in a spec.
 func specProxy(ctx context.Context, con *console, name, path string) (schema.ProxyRole, string, error) {
-	spec, err := loadSpec(ctx, con, path)
+	role, err := specRole(ctx, con, reconcile.KindProxy, name, path, (*schema.Spec).ProxyRole)
 	if err != nil {
-		return schema.ProxyRole{}, "", err
-	}
-	if all := spec.Proxies(); name == "" && len(all) != 1 {
-		names := make([]string, len(all))
-		for i, p := range all {
-			names[i] = p.Name
-		}
-		return schema.ProxyRole{}, "", usage("%s has %d proxies %s: give the NAME of one", path, len(all), strings.Join(names, ", "))
-	} else if name == "" {
-		name = all[0].Name
-	}
-	role, err := spec.ProxyRole(name)
-	if err != nil {
-		return role, "", usage("%s: %v", path, err)
+		return role, "", err
 	}
 	return role, role.Digest(), nil
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rsm/reconcile"
-	"rsm/reconcile/host"
 	"rsm/runtime/bus"
 	"rsm/runtime/worker"
 	"rsm/runtime/worker/handler"
@@ -42,59 +41,19 @@ func workerCommand(con *console) *cli.Command {
 // loadWorker reads the settings that the command line asks for, and says where the
 // spool directory is.
 func loadWorker(c *cli.Context, con *console) (role schema.WorkerRole, digest, spool string, err error) {
-	file := c.String("config")
-	if file != "" {
-		if c.NArg() > 0 {
-			return role, "", "", usage("--config takes the place of NAME and PATH")
-		}
-		content, err := os.ReadFile(file)
-		if err == nil {
-			err = schema.Decode(content, &role)
-		}
-		if err != nil {
-			return role, "", "", fmt.Errorf("read worker: %s: %w", file, err)
-		}
-		digest, spool = schema.DigestOf(content), filepath.Join(filepath.Dir(file), "spool")
-	} else {
-		name, path, err := proxyArgs(c.Args().Slice())
-		if err == nil {
-			role, err = specWorker(c.Context, con, name, path)
-		}
-		if err != nil {
-			return role, "", "", err
-		}
-		digest, spool = role.Digest(), "spool"
+	role, digest, err = loadRole(c, con, reconcile.KindWorker, (*schema.Spec).WorkerRole)
+	if err != nil {
+		return role, "", "", err
+	}
+	spool = "spool"
+	if file := c.String("config"); file != "" {
+		spool = filepath.Join(filepath.Dir(file), spool)
 	}
 	if role.Worker.Spool != "" {
 		spool = role.Worker.Spool
 	}
 	spool, err = filepath.Abs(spool)
 	return role, digest, spool, err
-}
-
-// specWorker finds a worker in a spec; the name may be empty when there is one.
-func specWorker(ctx context.Context, con *console, name, path string) (schema.WorkerRole, error) {
-	spec, err := loadSpec(ctx, con, path)
-	if err != nil {
-		return schema.WorkerRole{}, err
-	}
-	if name == "" {
-		var names []string
-		for _, cluster := range spec.Clusters {
-			for _, w := range cluster.Workers {
-				names = append(names, w.Name)
-			}
-		}
-		if len(names) != 1 {
-			return schema.WorkerRole{}, usage("%s has %d workers %s: give the NAME of one", path, len(names), strings.Join(names, ", "))
-		}
-		name = names[0]
-	}
-	role, err := spec.WorkerRole(name)
-	if err != nil {
-		return role, usage("%s: %v", path, err)
-	}
-	return role, nil
 }
 
 // runWorker runs a worker until ctx ends; an end by a signal is a good one.
@@ -117,12 +76,7 @@ func runWorker(ctx context.Context, con *console, role schema.WorkerRole, digest
 	}
 	w.Ready = func() {
 		log.Info("work", "queues", strings.Join(role.Worker.Queues, ","), "concurrency", role.Worker.Concurrency, "cluster", role.Access.Cluster)
-		if file == "" {
-			return
-		}
-		if err := host.WriteLoaded(file, reconcile.Loaded{Version: version, Digest: digest}); err != nil {
-			log.Error("tell what is loaded", "error", err)
-		}
+		tellLoaded(log, file, digest)
 	}
 	return w.Run(ctx)
 }
