@@ -86,7 +86,12 @@ for i, id in ipairs(ids) do
   owners[2 * i - 1], owners[2 * i] = id, token
 end
 Q.many('ZADD', p .. 'lease', deadlines)
+-- Redis keeps a small hash as a list, and searches all of it for each field. A long
+-- value makes it a table, which it stays for as long as there is anything in it.
+local apt = #ids <= 8 or redis.pcall('OBJECT', 'ENCODING', p .. 'own') == 'hashtable'
+if not apt then call('HSET', p .. 'own', '', ('-'):rep(512)) end
 Q.many('HSET', p .. 'own', owners)
+if not apt then call('HDEL', p .. 'own', '') end
 Q.many('LPUSH', 'worker_list:' .. worker, ids)
 if tokens then
   call('HSET', p .. 'rate', 'n', tostring(tokens - #ids), 'at', now)
