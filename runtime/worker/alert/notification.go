@@ -33,6 +33,8 @@ type Notification struct {
 	Severity string            `json:"severity"`
 	// Alerts are those that fire, oldest first, then those that ended.
 	Alerts []Item `json:"alerts"`
+	// More is how many alerts there was no room for, see Fit.
+	More int `json:"more,omitempty"`
 }
 
 // Item is an alert as receivers see it.

@@ -230,3 +230,38 @@ func TestOvertaken(t *testing.T) {
 		t.Errorf("%d alerts", n)
 	}
 }
+
+// TestManyAlertsInOneMessage: when all fails at once there is a message all the same.
+func TestManyAlertsInOneMessage(t *testing.T) {
+	t.Parallel()
+	s := alone(t)
+	s.operate("1", rules(func(r *schema.Rule) { r.GroupBy, r.GroupWait, r.GroupInterval = []string{"rule"}, time.Hour, time.Hour }))
+	_, stop := s.run("d1")
+	const all = 3000
+	events := make([]string, all)
+	for i := range events {
+		events[i] = fmt.Sprintf(`{"host":"web%d","cpu_usage":99,"pad":"%0500d"}`, i, i)
+	}
+	s.send(events...)
+	redistest.Wait(t, 20*time.Second, func() error {
+		if n, _ := s.rdb.HGet(t.Context(), Counts, string(alert.Firing)).Int(); n != all {
+			return fmt.Errorf("%d alerts fire", n)
+		}
+		return nil
+	})
+	stop()
+	s.operate("2", rules(func(r *schema.Rule) { r.GroupBy, r.GroupInterval = []string{"rule"}, time.Hour }))
+	s.run("d2")
+	redistest.Wait(t, 10*time.Second, func() error {
+		list := s.payloads("n")
+		if len(list) == 0 {
+			return errors.New("nobody was told")
+		}
+		told, _ := list[0]["alerts"].(map[string]any)
+		items, _ := told["alerts"].([]any)
+		if more, _ := told["more"].(float64); len(items) < 1000 || len(items)+int(more) != all {
+			t.Errorf("told of %d and %v more", len(items), told["more"])
+		}
+		return nil
+	})
+}

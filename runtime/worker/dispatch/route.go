@@ -104,13 +104,16 @@ func (p *plan) tasks(e bus.Event) (list []task, lost, failed error) {
 	return list, lost, failed
 }
 
+// mostTold is how many bytes of a task are for a notification.
+const mostTold = queue.MaxPayload - 1<<10
+
 // tell is the task of a notification.
 func (p *plan) tell(n alert.Notification) (task, error) {
 	h, ok := p.handler[n.Receiver]
 	if !ok {
 		return task{}, fmt.Errorf("notify %s: there is no such handler", n.Receiver)
 	}
-	t, err := encodeTask(h, n.ID, told{n.Receiver, n})
+	t, err := encodeTask(h, n.ID, told{n.Receiver, n.Fit(mostTold)})
 	if err != nil {
 		return t, fmt.Errorf("notify %s: %w", n.Receiver, err)
 	}

@@ -33,6 +33,8 @@ type Message struct {
 	Group                          map[string]string
 	// Alerts are all, Firing and Resolved those of them.
 	Alerts, Firing, Resolved []Alert
+	// More is how many alerts the message had no room for.
+	More int
 
 	// Report is what a report says, nil in others.
 	Report *Summary
@@ -74,6 +76,7 @@ type payload struct {
 		Severity string            `json:"severity"`
 		Group    map[string]string `json:"group"`
 		Alerts   []Alert           `json:"alerts"`
+		More     int               `json:"more"`
 	} `json:"alerts"`
 }
 
@@ -94,7 +97,7 @@ func parse(task Task, handler, cluster string, now time.Time) (*Message, error) 
 		return m, nil
 	}
 	m.Kind, m.Status, m.Reason, m.Rule, m.Severity = Alerts, p.Alerts.Status, p.Alerts.Reason, p.Alerts.Rule, p.Alerts.Severity
-	m.Group, m.Alerts = p.Alerts.Group, p.Alerts.Alerts
+	m.Group, m.Alerts, m.More = p.Alerts.Group, p.Alerts.Alerts, p.Alerts.More
 	for _, a := range m.Alerts {
 		if a.Status == "resolved" {
 			m.Resolved = append(m.Resolved, a)

@@ -104,7 +104,7 @@ func (r *run) alertBlocks() []part {
 		blocks = append(blocks, part{"type": "context", "elements": []part{mrkdwn(slackEscape.Replace(strings.Join(about, " · ")))}})
 	}
 	last := "why now: " + m.Why()
-	if more := len(m.Alerts) - slackAlerts; more > 0 {
+	if more := len(m.Alerts) + m.More - slackAlerts; more > 0 {
 		last = fmt.Sprintf("and %d more; %s", more, last)
 	}
 	return append(blocks, part{"type": "context", "elements": []part{mrkdwn(slackEscape.Replace(last))}})

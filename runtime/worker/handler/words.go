@@ -29,6 +29,16 @@ func (m *Message) Why() string {
 	return m.Reason
 }
 
+// mostShown is how many alerts a mail describes: nobody reads a thousand.
+const mostShown = 50
+
+// Shown are the alerts that a mail describes, Unshown is how many there are besides.
+func (m *Message) Shown() []Alert { return m.Alerts[:min(len(m.Alerts), mostShown)] }
+func (m *Message) Unshown() int   { return len(m.Alerts) - len(m.Shown()) + m.More }
+
+// Others is how many alerts there are beside the first.
+func (m *Message) Others() int { return max(len(m.Alerts)-1, 0) + m.More }
+
 // mostFacts is how many fields of an event a message tells.
 const mostFacts = 12
 

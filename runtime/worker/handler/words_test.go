@@ -42,3 +42,24 @@ func TestSilenceIsSafeToPaste(t *testing.T) {
 		t.Errorf("%s prints %q, want %q (%v)", command, out, want, err)
 	}
 }
+
+// TestMoreThanFits: whoever reads of a part is told so.
+func TestMoreThanFits(t *testing.T) {
+	t.Parallel()
+	mail := schema.Handler{Name: "mail", Email: &schema.Email{Server: "192.0.2.1:25", From: "rsm@x.example", To: []string{"a@b.example"}}}
+	alerts := strings.Repeat(`{"rule":"down","status":"firing","summary":"r1 is down"},`, 99) + `{"rule":"down","status":"firing"}`
+	payload := `{"alerts":{"status":"firing","reason":"new","rule":"down","alerts":[` + alerts + `],"more":400}}`
+	shown, _, err := Preview(t.Context(), mail, Task{ID: "t", Payload: []byte(payload)}, Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.ReplaceAll(string(shown), "\r\n", "\n")
+	for _, want := range []string{"Subject: [FIRING:100+] r1 is down and 499 more\n", "\nand 450 more: rsm alerts lists them\n\nWhy now: it has just begun", "<p>and 450 more:"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it lacks %q", want)
+		}
+	}
+	if n := strings.Count(text, "FIRING  r1 is down"); n != 50 {
+		t.Errorf("it describes %d alerts", n)
+	}
+}
