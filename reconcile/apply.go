@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ const maxReplans = 10
 // state: a step that is no longer needed is skipped; when the master or the epoch
 // moved, or the step is no longer safe, the plan is made anew. It goes on with a
 // new plan only when that weighs no more than the approved one. It stops at the
-// first failure.
+// first failure, unless that is of a role of rsm, on which no other step depends.
 func (a *Applier) Apply(ctx context.Context, c *schema.Cluster, plan *Plan) *Report {
 	run := &run{Applier: a, c: c, plan: plan, limit: plan.Impact(), report: &Report{Cluster: c.Name}}
 	started := a.now()
@@ -103,32 +104,44 @@ type run struct {
 }
 
 func (r *run) steps(ctx context.Context) error {
+	var failed error
 	for r.next < len(r.plan.Steps) {
 		if r.state == nil {
 			if err := r.look(ctx); err != nil {
-				return err
+				return cmp.Or(failed, err)
 			}
 		}
 		step := r.plan.Steps[r.next]
 		if !r.plan.Destroy && stale(step, r.state) {
-			if err := r.replan(); err != nil {
-				return err
+			if err := r.replan(); err != nil || failed != nil { // a new plan would try again what failed
+				return cmp.Or(failed, err)
 			}
 			continue
 		}
 		err := r.step(ctx, step)
 		if errors.Is(err, errMoved) {
-			if err := r.replan(); err != nil {
-				return err
+			if err := r.replan(); err != nil || failed != nil {
+				return cmp.Or(failed, err)
 			}
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", step.Action.Subject(), step.Action, err)
+			failed = cmp.Or(failed, fmt.Errorf("%s %s: %w", step.Action.Subject(), step.Action, err))
+			if !r.report.failed(step) || !standsAlone(step.Action) || ctx.Err() != nil {
+				return failed
+			}
+			r.state = nil // it may have done a part of it
 		}
 		r.next++
 	}
-	return nil
+	return failed
+}
+
+// standsAlone tells steps that no other step needs: a dispatcher that does not start
+// keeps no worker from it.
+func standsAlone(action Action) bool {
+	_, stops := action.(StopRole)
+	return aboutRole(action) && !stops
 }
 
 func (r *run) look(ctx context.Context) error {

@@ -419,3 +419,33 @@ func TestConvergeLooksAgainAtTheSilent(t *testing.T) {
 		}
 	}
 }
+
+// TestRolesStandAlone: a role of rsm that does not start is told, and keeps nothing
+// else from being done; a server that does not start ends the apply.
+func TestRolesStandAlone(t *testing.T) {
+	t.Parallel()
+	refuse := errors.New("port taken")
+	c := withRoles(testCluster(2, 3))
+	g := &stage{c: c, s: absent(c), clock: time.Unix(0, 0)}
+	g.do = func(a Action) (bool, error) {
+		if a.Subject() == "d1" {
+			return true, refuse
+		}
+		return false, nil
+	}
+	report := g.apply(t.Context())
+	if !errors.Is(report.Err, refuse) || report.Count("failed") != 1 || report.Count("not started") != 0 {
+		t.Errorf("got %v, %d failed, %d not started", report.Err, report.Count("failed"), report.Count("not started"))
+	}
+	if g.s.Roles["w1"].Reach != Up || g.s.Record == nil {
+		t.Errorf("the worker is %s, the registration %v", g.s.Roles["w1"].Reach, g.s.Record)
+	}
+	if report.Remaining == nil || texts(report.Remaining.Steps) != "d1 start dispatcher on 127.0.0.1" {
+		t.Errorf("remaining: %v", report.Remaining)
+	}
+
+	g.s, g.do = absent(c), func(a Action) (bool, error) { return a.Subject() == "s2", refuse }
+	if report := g.apply(t.Context()); report.Count("not started") == 0 || g.s.Roles["w1"].Reach == Up {
+		t.Errorf("without a Sentinel it went on: %v", report.Err)
+	}
+}

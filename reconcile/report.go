@@ -40,6 +40,11 @@ func (r *Report) has(step Step) bool {
 	return len(r.Steps) > 0 && reflect.DeepEqual(r.Steps[len(r.Steps)-1].Step, step)
 }
 
+// failed reports whether the step, the last one, was tried and failed.
+func (r *Report) failed(step Step) bool {
+	return r.has(step) && r.Steps[len(r.Steps)-1].Status == "failed"
+}
+
 // Count is how many steps ended with the status.
 func (r *Report) Count(status string) int {
 	n := 0
