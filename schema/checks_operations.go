@@ -29,8 +29,20 @@ func (d *decoder) condition(path, text string) {
 		return // left out, or reported already
 	}
 	if _, err := expr.Condition(text); err != nil {
-		d.report(CodeExpression, path, false, "%v", err).Hint = "the numbers are the line and the column in the expression"
+		d.report(CodeExpression, path, false, "%v", err).Hint = "the numbers are the line and the column in the expression" + celHint(err.Error())
 	}
+}
+
+// celHint is what CEL writes for what other languages write.
+func celHint(message string) string {
+	for other, own := range map[string]string{
+		"input 'and'": "CEL writes && for and", "input 'or'": "CEL writes || for or", "error at: '=": "CEL compares with ==",
+	} {
+		if strings.Contains(message, other) {
+			return "; " + own
+		}
+	}
+	return ""
 }
 
 // template checks the syntax of a template, and for HTML that values are where they
@@ -59,6 +71,44 @@ func (d *decoder) template(path, text string, html bool) {
 			message = "line " + after
 		}
 		d.report(CodeTemplate, path, false, "%s", message)
+	}
+}
+
+// alertFields are what templates of rules see.
+type alertFields struct {
+	Rule, Severity, Host, Status string
+	Labels                       map[string]string
+	Value                        any
+	Event                        map[string]any
+	Since, Fired, Ended          time.Time
+}
+
+// noField is what a template says that asks for a field which is not there.
+var noField = regexp.MustCompile(`can't evaluate field (\w+) in type \S*alertFields`)
+
+// alertTemplate checks a template, also that it asks for no field that there is not,
+// as far as it comes to that without an alert.
+func (d *decoder) alertTemplate(path, text string) {
+	d.template(path, text, false)
+	stubs := template.FuncMap{}
+	for name := range fill.Functions() {
+		stubs[name] = func(...any) string { return "" }
+	}
+	t, err := template.New("").Funcs(stubs).Parse(text)
+	if err != nil {
+		return // reported already
+	}
+	ran := t.Execute(io.Discard, alertFields{})
+	if ran == nil {
+		return
+	}
+	if found := noField.FindStringSubmatch(ran.Error()); found != nil {
+		p := d.report(CodeTemplate, path, false, "alerts have no field .%s", found[1])
+		names := split("Rule Severity Host Status Labels Value Event Since Fired Ended")
+		p.Hint = "they have ." + strings.Join(names, ", .")
+		if meant := nearest(found[1], names); meant != "" {
+			p.Hint = "did you mean ." + meant + "?"
+		}
 	}
 }
 
@@ -204,8 +254,11 @@ func (d *decoder) given(path string, fields map[string]any, name string) bool {
 func (d *decoder) checkRule(path string, r Rule, fields map[string]any) {
 	d.condition(path+".expr", r.Expr)
 	d.condition(path+".clear", r.Clear)
-	d.template(path+".summary", r.Summary, false)
-	d.template(path+".description", r.Description, false)
+	d.slipOfType(path+".type", r.Type)
+	d.slipOf(path+".expr", r.Type, r.Expr)
+	d.slipOf(path+".clear", r.Type, r.Clear)
+	d.alertTemplate(path+".summary", r.Summary)
+	d.alertTemplate(path+".description", r.Description)
 	labels := append([]string{"rule", "severity"}, r.By...)
 	for _, name := range keys(get[map[string]any](fields, "labels")) {
 		if slices.Contains(labels, name) {

@@ -70,6 +70,7 @@ const (
 	CodeInhibits     Code = "RSM106"
 	CodeNoDispatcher Code = "RSM107"
 	CodeNoWorker     Code = "RSM108"
+	CodeField        Code = "RSM109"
 	CodeEvicts       Code = "RSM110"
 	CodeVolatile     Code = "RSM111"
 	CodeUneven       Code = "RSM112"
@@ -153,6 +154,7 @@ func Codes() []CodeInfo {
 		{CodeInhibits, SeverityError, "Rules keep themselves or each other quiet, so that nobody would be told.", "Remove one of them from inhibitedBy."},
 		{CodeNoDispatcher, SeverityWarning, "The cluster has rules or handlers, but no dispatcher.", "Declare two under dispatchers, on different hosts."},
 		{CodeNoWorker, SeverityWarning, "The queue has tasks, but no worker takes them.", "Name the queue in a worker."},
+		{CodeField, SeverityWarning, "A rule or handler looks at a field or type of events that looks like one of rsm's own, and is none.", "Correct its name, or write `event[\"name\"]` for a field of your own."},
 		{CodeEvicts, SeverityWarning, "The Redis of queues deletes keys when memory is full, so that tasks vanish.", "Set maxmemory-policy to noeviction, or use another cluster."},
 		{CodeVolatile, SeverityWarning, "The Redis of queues writes nothing to disk, so that tasks do not survive a restart.", "Set appendonly: true in redis.config."},
 		{CodeUneven, SeverityWarning, "Nodes of a cluster with queues differ in a directive on memory or durability.", "Set it in redis.config, for all nodes."},

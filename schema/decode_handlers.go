@@ -34,6 +34,9 @@ func (d *decoder) handler(path, name string, fields map[string]any) {
 		h.Timeout = d.span(path, fields, "timeout", "", time.Millisecond, week)
 	}
 	d.condition(path+".when", h.When)
+	if len(h.Types) == 1 {
+		d.slipOf(path+".when", h.Types[0], h.When)
+	}
 	d.action(path, &h, fields)
 	if q := d.queueNamed(path+".queue", h.Queue); q != nil {
 		c := d.spec.Cluster(q.Cluster)

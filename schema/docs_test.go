@@ -93,7 +93,7 @@ func languages() string {
 	return `## Expressions and templates
 
 An expression is of [CEL](https://github.com/google/cel-spec): a top-level name in it is a field of the event, ` + "`event`" + ` is the whole
-object. ` + "`mem.used / mem.total * 100 > 90`, `has(event.swap) && event.swap.used > 0`, `disks.exists(d, d.usage > 90)`, `host.startsWith('db')`, " + "`event.?load.orValue(0) > 4`" + `.
+object. ` + "`memory.cached / memory.total * 100 > 50`, `has(event.swap) && event.swap.used > 0`, `disks.exists(d, d.usage > 90)`, `host.startsWith('db')`, " + "`event.?load.?load1.orValue(0) > 4`" + `.
 An event without a field that matters makes it neither true nor false. Numbers of events are decimal; a whole number that is calculated
 with one becomes decimal, and ` + "`double(size(disks))`" + ` makes any other number so. One evaluation is limited in cost.
 
