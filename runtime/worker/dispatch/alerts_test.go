@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"rsm/internal/redistest"
 	"rsm/runtime/worker/alert"
 	"rsm/schema"
@@ -264,4 +266,36 @@ func TestManyAlertsInOneMessage(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestRubbishInRedis: what others wrote into the keys of dispatchers is in nobody's way.
+func TestRubbishInRedis(t *testing.T) {
+	t.Parallel()
+	s := alone(t)
+	s.operate("1", rules(nil))
+	for i, text := range []string{"rubbish", "{}", "[]", "null"} {
+		field := fmt.Sprint("rub", i)
+		for _, key := range []string{Alerts, Groups, Budgets, Silences, Agents} {
+			s.rdb.HSet(t.Context(), key, field, text)
+		}
+		for _, kind := range []string{"a:", "g:", "b:", "s:", "x:", ""} {
+			s.rdb.ZAdd(t.Context(), due, redis.Z{Score: 1, Member: kind + field})
+		}
+	}
+	s.rdb.ZAdd(t.Context(), due, redis.Z{Score: 1, Member: ""}, redis.Z{Score: 1, Member: "a:"})
+	s.run("d1")
+	s.send(`{"host":"web1","cpu_usage":95}`)
+	s.wantTold("oncall firing new 1 web1 is hot")
+	redistest.Wait(t, 10*time.Second, func() error {
+		left, err := s.rdb.ZRangeByScore(t.Context(), due, &redis.ZRangeBy{Min: "-inf", Max: fmt.Sprint(time.Now().Add(time.Minute).UnixMilli())}).Result()
+		if err == nil && len(left) > 0 {
+			err = fmt.Errorf("%q are due again and again", left)
+		}
+		return err
+	})
+	alerts, err := ReadAlerts(t.Context(), s.rdb)
+	silences, err2 := ReadSilences(t.Context(), s.rdb)
+	if err != nil || err2 != nil || len(alerts) != 1 || len(silences) != 0 {
+		t.Errorf("alerts %v, silences %v, %v, %v", alerts, silences, err, err2)
+	}
 }

@@ -46,7 +46,14 @@ type known struct {
 	passed string
 }
 
-func newKnown(raw string) known { return known{raw: raw, alert: decode[alert.Alert](raw)} }
+// newKnown reads the alert of a fingerprint; what is another one counts as none.
+func newKnown(fingerprint, raw string) known {
+	k := known{raw: raw, alert: decode[alert.Alert](raw)}
+	if k.alert != nil && k.alert.Fingerprint != fingerprint {
+		k.alert = nil
+	}
+	return k
+}
 
 func newBatch(p *plan, of schema.Dispatcher) *batch {
 	return &batch{plan: p, of: of, heard: map[string]heard{}}

@@ -197,7 +197,7 @@ func (d *Dispatcher) states(ctx context.Context, fingerprints []string) (map[str
 	}
 	found := make(map[string]known, len(fingerprints))
 	for fingerprint, value := range values {
-		found[fingerprint] = newKnown(value)
+		found[fingerprint] = newKnown(fingerprint, value)
 	}
 	return found, nil
 }

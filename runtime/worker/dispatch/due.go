@@ -68,6 +68,9 @@ func (d *Dispatcher) passTime(ctx context.Context, rules *string) (more bool, er
 	if p == nil || len(names) == 0 {
 		return false, nil
 	}
+	if err := d.undue(ctx, names); err != nil {
+		return false, err
+	}
 	l := &lookout{d: d, plan: p, now: d.clock.Now()}
 	for _, kind := range []struct {
 		name string
@@ -93,6 +96,22 @@ func byKind(found any) map[string][]string {
 		names[kind] = append(names[kind], name)
 	}
 	return names
+}
+
+// undue takes out what is nothing that can be due: somebody else wrote it.
+func (d *Dispatcher) undue(ctx context.Context, names map[string][]string) error {
+	for kind, list := range names {
+		if slices.Contains([]string{"a", "g", "b", "s"}, kind) {
+			continue
+		}
+		for _, name := range list {
+			d.Log.Warn("forget what is due", "key", due, "name", kind+":"+name)
+			if err := d.client.ZRem(ctx, due, kind, kind+":"+name).Err(); err != nil {
+				return fmt.Errorf("look: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // newRules makes everything due when the rules are not those that everything was
@@ -229,7 +248,7 @@ func (l *lookout) silences(ctx context.Context, ids []string) error {
 	for _, id := range ids {
 		before, u := values[id], &unit{}
 		s := decode[alert.Silence](before)
-		if s == nil {
+		if s == nil || s.ID != id {
 			u.set(Silences, id, before, keep)
 			u.wake("s:"+id, time.Time{})
 			units = append(units, u)

@@ -64,29 +64,30 @@ func ExpireSilence(ctx context.Context, rdb redis.Scripter, id string) error {
 
 // ReadSilences lists the silences, that which ends first first.
 func ReadSilences(ctx context.Context, rdb redis.Cmdable) ([]alert.Silence, error) {
-	list, err := read[alert.Silence](ctx, rdb, Silences)
+	list, err := read(ctx, rdb, Silences, func(s alert.Silence) string { return s.ID })
 	slices.SortFunc(list, func(a, b alert.Silence) int { return cmp.Or(a.Ends.Compare(b.Ends), cmp.Compare(a.ID, b.ID)) })
 	return list, err
 }
 
 // ReadAlerts lists the alerts, by rule and age.
 func ReadAlerts(ctx context.Context, rdb redis.Cmdable) ([]alert.Alert, error) {
-	list, err := read[alert.Alert](ctx, rdb, Alerts)
+	list, err := read(ctx, rdb, Alerts, func(a alert.Alert) string { return a.Fingerprint })
 	slices.SortFunc(list, func(a, b alert.Alert) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), a.Since.Compare(b.Since), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	return list, err
 }
 
-// read lists the values of a hash that can be read.
-func read[T any](ctx context.Context, rdb redis.Cmdable, key string) ([]T, error) {
-	values, err := rdb.HVals(ctx, key).Result()
+// read lists the values of a hash that can be read and have the name that they are
+// stored by.
+func read[T any](ctx context.Context, rdb redis.Cmdable, key string, name func(T) string) ([]T, error) {
+	values, err := rdb.HGetAll(ctx, key).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}
 	list := make([]T, 0, len(values))
-	for _, value := range values {
-		if one := decode[T](value); one != nil {
+	for field, value := range values {
+		if one := decode[T](value); one != nil && name(*one) == field {
 			list = append(list, *one)
 		}
 	}
