@@ -43,7 +43,8 @@ func (d *decoder) noDispatcher(path string, c *Cluster) {
 			return
 		}
 	}
-	d.report(CodeNoDispatcher, path, true, "cluster %s has no dispatcher, so that no event is handled and no rule looked at", c.Name)
+	d.report(CodeNoDispatcher, path, true, "cluster %s has no dispatcher, so that no event is handled and no rule looked at", c.Name).Hint =
+		"declare two: dispatchers: {d1: {}, d2: {}}"
 }
 
 // evenly are the directives of redis.conf that must be the same on all nodes of a

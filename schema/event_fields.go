@@ -16,7 +16,7 @@ var eventFields = map[string][]string{
 		cpu cpu.user cpu.system cpu.iowait cpu.steal load load.load1 load.load5 load.load15
 		memory memory.total memory.available memory.free memory.cached memory.buffers swap swap.total swap.used swap.usage
 		disks disk_io net redis`),
-	"redis": split(`id type v agent host zone ts tags up error cluster node addr sentinel
+	"redis": split(`id type v agent host ts tags up error cluster node addr sentinel
 		uptime_in_seconds connected_clients blocked_clients used_memory used_memory_rss total_connections_received total_commands_processed
 		instantaneous_ops_per_sec total_net_input_bytes total_net_output_bytes sync_full expired_keys evicted_keys keyspace_hits
 		keyspace_misses used_cpu_sys used_cpu_user used_memory_peak maxmemory mem_fragmentation_ratio rejected_connections
