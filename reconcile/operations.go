@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"rsm/schema"
 )
@@ -130,7 +132,8 @@ func diffItems(have, want map[string]string) []Drift {
 	return drifts
 }
 
-// itemSettings flattens one published queue, handler or rule.
+// itemSettings flattens one published queue, handler or rule. Others may have written
+// it, so that what no terminal should get is quoted.
 func itemSettings(item, text string) map[string]string {
 	list := map[string]string{}
 	o, err := schema.OperationsOf(map[string]string{item: text})
@@ -143,6 +146,11 @@ func itemSettings(item, text string) map[string]string {
 		flattenInto(list, "", o.Handlers[0])
 	case len(o.Rules) > 0:
 		flattenInto(list, "", o.Rules[0])
+	}
+	for key, value := range list {
+		if strings.ContainsFunc(value, unicode.IsControl) {
+			list[key] = strconv.Quote(value)
+		}
 	}
 	return list
 }

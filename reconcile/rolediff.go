@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+
+	"rsm/schema"
 )
 
 // The field of a role's drift when it is not known what it runs with.
@@ -51,6 +53,7 @@ func settingsOf(told Told) map[string]string {
 		flattenInto(list, "", told.Worker.Worker)
 		flattenInto(list, "access", told.Worker.Access)
 		flattenInto(list, "env", told.Worker.Env)
+		list["handlers and commands"] = brief(schema.DigestOf([]byte(strings.Join(told.Worker.Trusted, ""))))
 	}
 	return list
 }

@@ -111,10 +111,8 @@ func (o Operations) env(queues []string) []string {
 		}
 		add(h.secrets()...)
 		// A report sends its mail itself.
-		if h.Report != nil && h.Report.Mail != "" {
-			if mail, ok := named(o.Handlers, h.Report.Mail, Handler.name); ok {
-				add(mail.secrets()...)
-			}
+		if mail, ok := named(o.Handlers, reportMail(h), Handler.name); ok {
+			add(mail.secrets()...)
 		}
 	}
 	slices.Sort(names)

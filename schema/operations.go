@@ -115,6 +115,9 @@ type Worker struct {
 type WorkerRole struct {
 	Worker Worker
 	Access Access
+	// Trusted are the digests of the handlers and commands that it may run, sorted, see
+	// Handler.Digest: Redis, where it reads what they are, may be written by others.
+	Trusted []string `json:",omitempty"`
 	// Env are the environment variables that handlers and commands of its queues
 	// refer to, sorted; a process gets them when it starts.
 	Env []string `json:",omitempty"`

@@ -38,7 +38,7 @@ func (c *Cluster) DispatcherRole(name string) (DispatcherRole, bool) {
 // WorkerRole is WorkerRole of a Spec for the workers of one cluster.
 func (c *Cluster) WorkerRole(name string) (WorkerRole, bool) {
 	w, ok := named(c.Workers, name, Worker.name)
-	return WorkerRole{Worker: w, Access: c.access(), Env: c.Operations.env(w.Queues)}, ok
+	return WorkerRole{Worker: w, Access: c.access(), Env: c.Operations.env(w.Queues), Trusted: c.Operations.trusted(w.Queues)}, ok
 }
 
 func (a Agent) name() string      { return a.Name }

@@ -69,9 +69,10 @@ func runWorker(ctx context.Context, con *console, role schema.WorkerRole, digest
 	defer client.Close()
 	env := handler.Env{Spool: spool, Log: log, Cluster: role.Access.Cluster, Worker: role.Worker.Name,
 		Samples: handler.StreamSamples{Redis: client}, Facts: handler.StreamFacts(client.Client)}
-	deliveries := &worker.Deliveries{Client: client, Env: env}
+	trust := worker.TrustOnly(role.Trusted)
+	deliveries := &worker.Deliveries{Client: client, Env: env, Trust: trust}
 	w := worker.Worker{
-		Client: client, Worker: role.Worker, Command: worker.Commands(env), Handlers: deliveries.Find, Changed: deliveries.Set,
+		Client: client, Worker: role.Worker, Command: worker.Commands(env, trust), Handlers: deliveries.Find, Changed: deliveries.Set,
 		Log: log, Version: version, Digest: digest,
 	}
 	w.Ready = func() {

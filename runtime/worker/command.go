@@ -22,10 +22,13 @@ type Input struct {
 // group that ends with it, and its standard output, up to 16 KiB from its end, is the
 // result, as JSON when it is some and else as a string. A command that ends with
 // another code than 0 is run again; 126 and 127, which say that there is no such
-// command, make the task dead.
-func Commands(env handler.Env) func(schema.TaskType) Handler {
+// command, make the task dead. A command that is not trusted is not run.
+func Commands(env handler.Env, trust Trust) func(schema.TaskType) Handler {
 	return func(kind schema.TaskType) Handler {
 		return HandlerFunc(func(ctx context.Context, t Task) (json.RawMessage, error) {
+			if trust.refuses(kind.Digest(t.Queue)) {
+				return nil, fmt.Errorf("command of %s: %w", kind.Name, ErrUntrusted)
+			}
 			payload := t.Payload
 			if payload == nil {
 				payload = json.RawMessage("null")

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,10 @@ const mostDeliveries = 10_000
 type Deliveries struct {
 	Client *bus.Client
 	Env    handler.Env
-	known  atomic.Pointer[map[string]schema.Handler]
+	// Trust is asked for every handler that does more than write below the spool
+	// directory.
+	Trust Trust
+	known atomic.Pointer[map[string]schema.Handler]
 }
 
 // Set is for Worker.Changed.
@@ -34,20 +38,34 @@ func (d *Deliveries) Set(ops schema.Operations) {
 
 // Find is for Worker.Handlers.
 func (d *Deliveries) Find(name string) (Handler, bool) {
-	h, ok := d.find(name)
+	known := d.known.Load()
+	if known == nil {
+		return nil, false
+	}
+	h, ok := (*known)[name]
 	if !ok {
 		return nil, false
 	}
-	return HandlerFunc(func(ctx context.Context, t Task) (json.RawMessage, error) { return d.run(ctx, h, t) }), true
+	return HandlerFunc(func(ctx context.Context, t Task) (json.RawMessage, error) {
+		if d.refuses(h) {
+			return nil, fmt.Errorf("handler %s: %w", name, ErrUntrusted)
+		}
+		return d.run(ctx, h, t)
+	}), true
 }
 
+// find returns a handler that another one asks for, unless it is not trusted.
 func (d *Deliveries) find(name string) (schema.Handler, bool) {
 	known := d.known.Load()
 	if known == nil {
 		return schema.Handler{}, false
 	}
 	h, ok := (*known)[name]
-	return h, ok
+	return h, ok && !d.refuses(h)
+}
+
+func (d *Deliveries) refuses(h schema.Handler) bool {
+	return !h.Harmless() && d.Trust.refuses(h.Digest())
 }
 
 func (d *Deliveries) run(ctx context.Context, h schema.Handler, t Task) (json.RawMessage, error) {

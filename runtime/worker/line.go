@@ -66,6 +66,7 @@ func (r *run) operations(ctx context.Context, ops schema.Operations, digest stri
 		r.Changed(ops)
 	}
 	r.setLines(ctx, withReports(ops))
+	r.Log.Info("follow queues and handlers", "digest", digest, "queues", len(ops.Queues), "handlers", len(ops.Handlers))
 }
 
 // setLines starts and ends lines, so that they are those of the queues that the

@@ -39,6 +39,22 @@ func (f HandlerFunc) Run(ctx context.Context, t Task) (json.RawMessage, error) {
 // worker may, or this one when it is newer, so it comes again and no attempt counts.
 var ErrUnknownType = errors.New("no handler for this type")
 
+// ErrUntrusted is the error of a task whose handler or command is not what the worker
+// was told that it may run: it comes again, and no attempt counts, as the worker may
+// be told soon.
+var ErrUntrusted = errors.New("this worker has not been told by rsm apply that it may run this; has somebody else written it?")
+
+// Trust says whether a worker may run a handler or a command, by its Digest (see
+// schema.Handler.Digest). Nil trusts everything.
+type Trust func(digest string) bool
+
+// TrustOnly trusts what is in the list.
+func TrustOnly(digests []string) Trust {
+	return func(digest string) bool { return slices.Contains(digests, digest) }
+}
+
+func (t Trust) refuses(digest string) bool { return t != nil && !t(digest) }
+
 // Middleware is what happens around a Handler.
 type Middleware func(Handler) Handler
 

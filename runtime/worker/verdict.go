@@ -33,7 +33,7 @@ func judge(l queue.Lease, set schema.Queue, err error, random float64) queue.Fai
 	var later interface{ RetryAfter() (time.Duration, bool) }
 	var snooze interface{ Snooze() time.Duration }
 	switch {
-	case errors.Is(err, ErrUnknownType):
+	case errors.Is(err, ErrUnknownType), errors.Is(err, ErrUntrusted):
 		f.Verdict, f.Delay = queue.Later, jitter(unknownWait, random)
 	case errors.As(err, &snooze):
 		f.Verdict, f.Delay = queue.Later, snooze.Snooze()

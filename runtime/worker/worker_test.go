@@ -356,7 +356,7 @@ func TestCommands(t *testing.T) {
 	}
 	s := newSite(t, plain(func(q *schema.Queue) { q.Retention, q.Tasks = time.Hour, types }))
 	env := handler.Env{Spool: t.TempDir()}
-	s.run(nil, func(w *Worker) { w.Handler, w.Command = nil, Commands(env) })
+	s.run(nil, func(w *Worker) { w.Handler, w.Command = nil, Commands(env, nil) })
 	for _, kind := range types {
 		s.add(queue.Task{ID: kind.Name, Type: kind.Name, Payload: json.RawMessage(`{"a":1}`), Attempts: 2})
 	}

@@ -17,6 +17,7 @@ for n, i in ipairs(good) do
     Q.push(k, id, lanes[n], true)
   elseif what == 'snooze' then
     Q.schedule(k, id, Q.now + delay)
+    if why ~= '' then Q.call('HSET', k.p .. 'err', id, why) end
   else
     local failures = Q.call('HINCRBY', k.p .. 'a', id, 1)
     Q.count(k, 'failed', 1)
