@@ -41,7 +41,7 @@ func Run(ctx context.Context, args []string, out, progress io.Writer) error {
 	flags.StringVar(&o.rsm, "rsm", "bin/rsm", "the rsm `binary`, for its version")
 	flags.StringVar(&o.report, "report", "", "the Markdown `file` whose queue section to rewrite; empty writes none")
 	flags.IntVar(&o.tasks, "tasks", 50_000, "`number` of tasks in each measurement")
-	flags.IntVar(&o.rounds, "rounds", 5, "`number` of rounds, of which the medians count")
+	flags.IntVar(&o.rounds, "rounds", 3, "`number` of rounds, of which the medians count")
 	flags.DurationVar(&o.span, "span", 5*time.Second, "how `long` tasks come at 1,000 in a second")
 	flags.BoolVar(&o.slow, "slow", false, "measure the redelivery of asynq, too: two minutes")
 	if err := flags.Parse(args); err != nil {
