@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -48,8 +49,13 @@ func withOperations(c *cli.Context, con *console, do func(context.Context, *oper
 	o := &operations{Client: client}
 	ctx, cancel := context.WithTimeout(c.Context, 10*time.Second)
 	defer cancel()
-	if o.published, _, err = bus.LoadOperations(ctx, client); err != nil {
+	var digest string
+	o.published, digest, err = bus.LoadOperations(ctx, client)
+	switch {
+	case err != nil && digest == "": // it could not be asked
 		return err
+	case err != nil: // who has an old rsm at hand at night looks and silences all the same
+		fmt.Fprintf(con.err, "warning: %v\n", err)
 	}
 	return do(c.Context, o)
 }

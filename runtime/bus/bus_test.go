@@ -212,6 +212,9 @@ func TestOperations(t *testing.T) {
 	if v := next(); v.err == nil || !strings.Contains(v.err.Error(), "rsm:operations rule/a: decode role") || v.digest != "two" {
 		t.Errorf("heard %+v", v)
 	}
+	if ops, _, err := LoadOperations(ctx, client); err == nil || len(ops.Rules) != 1 || len(ops.Queues) != 1 {
+		t.Errorf("of what can be read %+v is left, %v", ops, err)
+	}
 	client.Del(ctx, reconcile.OperationsKey)
 	publish("digest", "three")
 	if v := next(); v.err != nil || v.digest != "three" || len(v.ops.Rules) != 0 {

@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +17,8 @@ import (
 
 // LoadOperations reads the queues, handlers and rules that reconcile has published,
 // and the digest that names them, "" when it never did. Something that this rsm
-// does not understand is an error that names it; the digest is right all the same.
+// does not understand is an error that names it; the digest and the rest are right
+// all the same.
 func LoadOperations(ctx context.Context, rdb redis.Cmdable) (schema.Operations, string, error) {
 	fields, err := rdb.HGetAll(ctx, reconcile.OperationsKey).Result()
 	if err != nil {
@@ -24,15 +27,16 @@ func LoadOperations(ctx context.Context, rdb redis.Cmdable) (schema.Operations, 
 	digest := fields["digest"]
 	delete(fields, "digest")
 	var ops schema.Operations
-	for field, value := range fields {
-		if err := decode(&ops, field, []byte(value)); err != nil {
-			return schema.Operations{}, digest, fmt.Errorf("load operations: %s %s: %w", reconcile.OperationsKey, field, err)
+	var wrong []error
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		if err := decode(&ops, field, []byte(fields[field])); err != nil {
+			wrong = append(wrong, fmt.Errorf("load operations: %s %s: %w", reconcile.OperationsKey, field, err))
 		}
 	}
 	slices.SortFunc(ops.Queues, func(a, b schema.Queue) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(ops.Handlers, func(a, b schema.Handler) int { return strings.Compare(a.Name, b.Name) })
 	slices.SortFunc(ops.Rules, func(a, b schema.Rule) int { return strings.Compare(a.Name, b.Name) })
-	return ops, digest, nil
+	return ops, digest, errors.Join(wrong...)
 }
 
 func decode(ops *schema.Operations, field string, value []byte) error {

@@ -165,3 +165,36 @@ func TestPlace(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 }
+
+// TestKeysOfOthers: another program has written what belongs to dispatchers. Once
+// that is mended, nothing is missing.
+func TestKeysOfOthers(t *testing.T) {
+	t.Parallel()
+	s, ctx := alone(t), context.Background()
+	s.operate("1", all)
+	s.rdb.Set(ctx, "rsm:{q}:pending", "theirs", 0)
+	s.run("d1")
+	s.send(`{"id":"a"}`)
+	redistest.Wait(t, 10*time.Second, func() error { // it was read, and is not done
+		pending, err := s.rdb.XPending(ctx, bus.Stream, bus.Group).Result()
+		if err == nil && pending.Count != 1 {
+			err = fmt.Errorf("%d events are under way", pending.Count)
+		}
+		return err
+	})
+	s.rdb.Del(ctx, "rsm:{q}:pending")
+	s.wantTasks("q", 1)
+
+	b := newBridge(s.rdb, newMeter(), slog.New(slog.DiscardHandler))
+	message := []message{{mark: fmt.Sprintf("%d:x", time.Now().UnixMilli()), number: 1, text: `{"id":"b"}`}}
+	s.rdb.Rename(ctx, bus.Stream, "kept")
+	s.rdb.Set(ctx, bus.Stream, "theirs", 0)
+	if err := b.bring(ctx, message); err == nil {
+		t.Error("a string is no stream")
+	}
+	s.rdb.Rename(ctx, "kept", bus.Stream)
+	if err := b.bring(ctx, message); err != nil {
+		t.Error(err)
+	}
+	s.wantTasks("q", 2)
+}

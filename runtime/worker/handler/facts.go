@@ -26,8 +26,8 @@ func StreamFacts(rdb *redis.Client) func(ctx context.Context, from, until time.T
 			return f, err
 		}
 		f.countAlerts(told, from, until)
-		ops, _, err := bus.LoadOperations(ctx, rdb)
-		if err != nil {
+		ops, digest, err := bus.LoadOperations(ctx, rdb)
+		if err != nil && digest == "" { // what it cannot read of them is no queue that it knows
 			return f, err
 		}
 		for _, settings := range ops.Queues {

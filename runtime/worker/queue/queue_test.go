@@ -662,3 +662,15 @@ func TestGetOfATaskThatMoves(t *testing.T) {
 		}
 	}
 }
+
+// What another program has put in the place of the list does not swallow tasks.
+func TestListOfAnotherProgram(t *testing.T) {
+	b := start(t)
+	b.rdb.Set(t.Context(), "task_list", "theirs", 0)
+	if _, err := b.Add(t.Context(), queue.Task{ID: "a", Type: "t"}); err == nil {
+		t.Error("added to a string")
+	}
+	b.rdb.Del(t.Context(), "task_list")
+	b.want("added again", queue.Added, b.add(queue.Task{ID: "a", Type: "t"})[0].Outcome)
+	b.want("reserved", "a", ids(b.reserve("w1", 1)))
+}

@@ -7,6 +7,7 @@ local stream, dead, mark = ARGV[1], ARGV[2], ARGV[3]
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 if now - tonumber(mark:match('^%d+')) > 60000 then return {0, 0, 0, (#ARGV - 3) / 4} end
+call('XLEN', stream) -- fails before anything is written when it is no stream
 local key = 'rsm:bridge:' .. mark
 if call('EXISTS', key) == 0 then -- lost by a failover, with all that was added
   call('SADD', key, '')

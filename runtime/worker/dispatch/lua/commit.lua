@@ -14,7 +14,10 @@ local function number() return tonumber(word()) end
 local stream, group, dead = word(), word(), word()
 
 local queues = {}
-for i = 1, number() do queues[i] = Q.open(word(), word()) end
+for i = 1, number() do
+  queues[i] = Q.open(word(), word())
+  Q.admit(queues[i]) -- before events are acknowledged
+end
 
 local last
 local n = number()

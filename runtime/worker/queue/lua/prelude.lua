@@ -38,9 +38,11 @@ do
     return k
   end
 
-  -- admit finds out once per script whether new tasks are taken.
-  local function admit(k)
+  -- admit finds out once per script whether new tasks are taken. It fails before
+  -- anything is written when the list is none, as some other program wrote it.
+  function Q.admit(k)
     k.admitted = true
+    call('LLEN', k.pending)
     k.kept = call('EXISTS', k.p .. 'done') == 1
     if call('GET', k.p .. 'paused') == 'drain' then
       k.refusal = 'draining'
@@ -91,7 +93,7 @@ do
   -- enqueue adds a task: "added", "exists" (the same id again), "unique <id of who
   -- has the key>", "full" or "draining".
   function Q.enqueue(k, id, msg, extra)
-    if not k.admitted then admit(k) end
+    if not k.admitted then Q.admit(k) end
     if k.kept and call('ZSCORE', k.p .. 'done', id) then return 'exists' end
     local x = extra ~= '' and cjson.decode(extra)
     if k.refusal or k.room and k.room <= 0 or x and x.u then
