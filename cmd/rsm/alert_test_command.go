@@ -27,7 +27,7 @@ func alertCommand(con *console) *cli.Command {
 		ArgsUsage:       "test",
 		HideHelpCommand: true,
 		Subcommands:     []*cli.Command{alertTestCommand(con)},
-		Action:          func(*cli.Context) error { return usage("alert needs test") },
+		Action:          oneOf,
 	}
 }
 

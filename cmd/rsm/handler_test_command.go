@@ -22,7 +22,7 @@ func handlerCommand(con *console) *cli.Command {
 		ArgsUsage:       "test|log",
 		HideHelpCommand: true,
 		Subcommands:     []*cli.Command{handlerTestCommand(con), handlerLogCommand(con)},
-		Action:          func(*cli.Context) error { return usage("handler needs test or log") },
+		Action:          oneOf,
 	}
 }
 

@@ -91,7 +91,7 @@ func newApp(con *console) *cli.App {
 		OnUsageError:           func(_ *cli.Context, err error, _ bool) error { return usage("%v", err) },
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return usage("unknown command %q%s", c.Args().First(), suggest(c.App, c.Args().First()))
+				return usage("unknown command %q%s", c.Args().First(), suggest(c.App.Commands, c.Args().First()))
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -111,8 +111,16 @@ func newApp(con *console) *cli.App {
 	return app
 }
 
-func suggest(app *cli.App, name string) string {
-	if best := cli.SuggestCommand(app.Commands, name); best != "" {
+// oneOf is the action of a command that only has others under it.
+func oneOf(c *cli.Context) error {
+	if name := c.Args().First(); name != "" {
+		return usage("unknown command %q of %s%s", name, c.Command.Name, suggest(c.Command.Subcommands, name))
+	}
+	return cli.ShowSubcommandHelp(c)
+}
+
+func suggest(commands []*cli.Command, name string) string {
+	if best := cli.SuggestCommand(commands, name); best != "" {
 		return ", did you mean " + strings.TrimSuffix(strings.TrimPrefix(best, "Did you mean \""), "\"?") + "?"
 	}
 	return ""

@@ -53,7 +53,7 @@ var couldBeName = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 func proxyArgs(args []string) (name, path string, err error) {
 	switch {
 	case len(args) > 2:
-		return "", "", usage("proxy takes one NAME and one PATH, got %s", strings.Join(args, " "))
+		return "", "", usage("one NAME and one PATH are wanted, got %s", strings.Join(args, " "))
 	case len(args) == 2:
 		return args[0], args[1], nil
 	case len(args) == 1 && couldBeName.MatchString(args[0]):

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -88,7 +89,7 @@ func (o *operations) reportNamed(name string) (schema.Report, error) {
 	}
 	i := slices.IndexFunc(o.published.Handlers, func(h schema.Handler) bool { return h.Name == name && h.Report != nil })
 	if i < 0 {
-		return schema.Report{}, usage("no handler %q that writes reports is in force; those that do: %v", name, names)
+		return schema.Report{}, usage("no handler %q that writes reports is in force; those that do: %s", name, orDash(strings.Join(names, ", ")))
 	}
 	return *o.published.Handlers[i].Report, nil
 }

@@ -20,14 +20,10 @@ func silenceCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name:            "silence",
 		Usage:           "mute alerts for a time",
+		ArgsUsage:       "add|ls|expire",
 		HideHelpCommand: true,
 		Subcommands:     []*cli.Command{silenceAddCommand(con), silenceListCommand(con), silenceExpireCommand(con)},
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usage("unknown command %q of silence", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
+		Action:          oneOf,
 	}
 }
 
@@ -94,6 +90,9 @@ func silenceListCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the silences", Flags: append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "print JSON"}}, operationsFlags()...),
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage("silence ls takes no argument: the spec is named by --spec")
+			}
 			return withOperations(c, con, func(ctx context.Context, o *operations) error {
 				list, err := dispatch.ReadSilences(ctx, o.Client)
 				if err != nil {

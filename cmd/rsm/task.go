@@ -16,6 +16,7 @@ func taskCommand(con *console) *cli.Command {
 	return &cli.Command{
 		Name:            "task",
 		Usage:           "add tasks to a queue, and see what becomes of them",
+		ArgsUsage:       "add|ls|show|dead|stats|watch|cancel|delete|retry|pause|drain|resume",
 		HideHelpCommand: true,
 		Subcommands: []*cli.Command{
 			taskAddCommand(con), taskListCommand(con), taskShowCommand(con), taskDeadCommand(con), taskStatsCommand(con), taskWatchCommand(con),
@@ -26,12 +27,7 @@ func taskCommand(con *console) *cli.Command {
 			taskMode(con, "drain", "take in no more tasks, and run those that wait", (*queue.Queue).Drain),
 			taskMode(con, "resume", "end pause and drain", (*queue.Queue).Resume),
 		},
-		Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return usage("unknown command %q of task", c.Args().First())
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
+		Action: oneOf,
 	}
 }
 

@@ -26,6 +26,9 @@ func taskStatsCommand(con *console) *cli.Command {
 			&cli.DurationFlag{Name: "interval", Value: 2 * time.Second, Usage: "time between two looks, with --watch"},
 		}, operationsFlags()...),
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage("task stats takes no argument: the spec is named by --spec")
+			}
 			return withOperations(c, con, func(ctx context.Context, o *operations) error {
 				if !c.Bool("watch") {
 					return showQueues(ctx, con.out, o, c.Bool("json"))
@@ -122,6 +125,9 @@ func taskWatchCommand(con *console) *cli.Command {
 			&cli.BoolFlag{Name: "all", Usage: "begin with what is still known of before"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON, an event a line"}),
 		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return usage("task watch takes no argument: the spec is named by --spec")
+			}
 			return onQueue(c, con, func(ctx context.Context, q *queue.Queue) error {
 				after := "$"
 				if c.Bool("all") {
