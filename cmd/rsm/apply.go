@@ -160,6 +160,7 @@ func (d *deployment) freshPlans(ctx context.Context, file *planFile) ([]planned,
 func (d *deployment) apply(c *cli.Context, plans []planned) error {
 	ctx, cancel := context.WithTimeoutCause(c.Context, c.Duration("timeout"), fmt.Errorf("not done within --timeout %s", c.Duration("timeout")))
 	defer cancel()
+	keepSecrets(plans)
 	bar := newProgress(d.con, len(plans) > 1, false)
 	reports := make([]*reconcile.Report, len(plans))
 	var mu sync.Mutex
