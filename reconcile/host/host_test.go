@@ -27,6 +27,10 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, fakeProxy(os.Args[len(os.Args)-1]))
 		os.Exit(1)
 	}
+	if len(os.Args) > 2 && os.Args[1] == "dispatcher" {
+		fmt.Fprintln(os.Stderr, fakeDispatcher(os.Args[len(os.Args)-1]))
+		os.Exit(1)
+	}
 	dir := os.Getenv(helperVar)
 	if dir == "" {
 		os.Exit(m.Run())

@@ -134,10 +134,16 @@ func vacant(l launch, a reconcile.StartRole) error {
 	if supervise.Alive(l.role.Process) {
 		return fmt.Errorf("it runs already on %s (pid %d)", l.role.Addr, l.role.Process.PID)
 	}
-	for _, addr := range a.Owned() {
-		ref := a.Role
-		ref.Addr = addr
-		if who := foreign(ref); who != "" {
+	return free(a.Owned(), l)
+}
+
+// free refuses addresses on which others listen than the role itself.
+func free(owned []schema.Addr, l launch) error {
+	for _, addr := range owned {
+		if pid, _, ok := supervise.Listener(string(addr)); ok && pid != 0 && pid == l.role.Process.PID {
+			continue
+		}
+		if who := foreign(reconcile.RoleRef{Addr: addr}); who != "" {
 			return fmt.Errorf("%s is taken by %s", addr, who)
 		}
 	}
@@ -195,7 +201,11 @@ func (h *Host) reload(ctx context.Context, a reconcile.ReloadRole) error {
 
 // restart ends a role and starts it again; one that could not start is not ended.
 func (h *Host) restart(ctx context.Context, a reconcile.ReloadRole) error {
-	if _, err := h.prepare(a.Role, a.Told); err != nil {
+	l, err := h.prepare(a.Role, a.Told)
+	if err == nil {
+		err = free(a.Owned(), l)
+	}
+	if err != nil {
 		return err
 	}
 	if err := h.Stop(ctx, reconcile.StopRole{Role: a.Role}); err != nil {

@@ -64,6 +64,44 @@ func fakeProxy(file string) error {
 	}
 }
 
+// fakeDispatcher tells what it loaded, and waits.
+func fakeDispatcher(file string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := WriteLoaded(file, reconcile.Loaded{Version: "fake", Digest: schema.DigestOf(content)}); err != nil {
+		return err
+	}
+	time.Sleep(time.Minute)
+	return errors.New("nobody ended it")
+}
+
+// TestRestartKeepsWhatRuns: a role whose new settings cannot be had goes on with
+// those that it has.
+func TestRestartKeepsWhatRuns(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	h, ref := newHost(t), reconcile.RoleRef{Cluster: "cache", Name: "d1", Kind: reconcile.KindDispatcher, Addr: schema.NewAddr("127.0.0.1", 0)}
+	role := schema.DispatcherRole{Dispatcher: schema.Dispatcher{Name: "d1", Cluster: "cache", Address: "127.0.0.1"}}
+	mustStart(t, h, reconcile.StartRole{Role: ref, Told: reconcile.Told{Dispatcher: &role}})
+	before := h.Process(t.Context(), ref)
+	other := role
+	other.Dispatcher.Metrics = schema.Addr(taken.Addr().String())
+	err = h.Reload(t.Context(), reconcile.ReloadRole{Role: ref, Told: reconcile.Told{Dispatcher: &other}})
+	if err == nil || !strings.Contains(err.Error(), "is taken by") {
+		t.Errorf("got %v", err)
+	}
+	if now := h.Process(t.Context(), ref); !now.Running || now.PID != before.PID {
+		t.Errorf("it was %+v, now it is %+v", before, now)
+	}
+	mustStop(t, h, ref)
+}
+
 // proxyStart is the start of a proxy p1 on a free port.
 func proxyStart(t *testing.T) reconcile.StartRole {
 	t.Helper()
