@@ -287,7 +287,7 @@ func TestRubbishInRedis(t *testing.T) {
 	s.send(`{"host":"web1","cpu_usage":95}`)
 	s.wantTold("oncall firing new 1 web1 is hot")
 	redistest.Wait(t, 10*time.Second, func() error {
-		left, err := s.rdb.ZRangeByScore(t.Context(), due, &redis.ZRangeBy{Min: "-inf", Max: fmt.Sprint(time.Now().Add(time.Minute).UnixMilli())}).Result()
+		left, err := s.rdb.ZRangeArgs(t.Context(), redis.ZRangeArgs{Key: due, ByScore: true, Start: "-inf", Stop: time.Now().Add(time.Minute).UnixMilli()}).Result()
 		if err == nil && len(left) > 0 {
 			err = fmt.Errorf("%q are due again and again", left)
 		}

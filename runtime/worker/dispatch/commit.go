@@ -70,8 +70,6 @@ type result struct {
 	units                            []string
 }
 
-func (c *commit) empty() bool { return len(c.plain)+len(c.heard)+len(c.units) == 0 }
-
 // run does it all. After an error it may have been done or not, and may be done
 // again.
 func (c *commit) run(ctx context.Context, rdb redis.Scripter) (result, error) {
