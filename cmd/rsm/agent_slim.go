@@ -26,7 +26,7 @@ type mapping struct{ from, to uintptr }
 const (
 	// slimGC is how many percent the heap may grow over what is in use before it is
 	// collected. An agent uses about a megabyte: doubling it costs more than work.
-	slimGC = 25
+	slimGC = 50
 	// collectEvery is how often free memory goes back to the system, and restEvery
 	// how often at most the pages of the binary do.
 	collectEvery, restEvery = 10 * time.Minute, 200 * time.Millisecond
